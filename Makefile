@@ -1,0 +1,80 @@
+# The table of contents. Every target may be repeated, and installs what it needs and lacks.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+KUBECEPTION := $(BIN)/kubeception
+
+# What the lab runs and builds with, by its Debian names.
+PACKAGES := python3-venv gcc libc6-dev pkg-config libvirt-dev libcap2-bin \
+  debootstrap e2fsprogs qemu-utils grub-pc-bin grub2-common \
+  runc iproute2 iptables nftables conntrack ethtool socat
+
+##@ Use
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its node, a pod on that
+	$(KUBECEPTION) lab up
+	$(KUBECEPTION) create demo --workers 1
+
+clean: ## end the lab and remove what was made here; the parts stay cached
+	if [ -x $(KUBECEPTION) ]; then $(KUBECEPTION) lab down; fi
+	rm -rf $(VENV) build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json
+
+##@ Test
+
+test: packages lint type ## all of it, the quickest first: this is what CI runs
+	$(BIN)/pytest tests
+
+unit: venv ## no socket, no process: unit, property and golden tests
+	$(BIN)/pytest tests/unit tests/property tests/golden
+
+integration: packages venv ## real etcd and kube-apiserver processes
+	$(BIN)/pytest tests/integration
+
+e2e: packages venv ## tenants with virtual machines in a lab, which is made first and ended after
+	$(BIN)/pytest tests/e2e
+
+bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json
+	$(BIN)/python -m tests.bench
+
+lint: venv ## style, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+type: venv ## mypy, strict
+	$(BIN)/mypy
+
+##@ Maintain
+
+golden: venv ## write the golden files anew; read the diff before you commit it
+	$(BIN)/pytest tests/golden --update-golden
+
+docs: venv ## the pages of docs/ as a site, in site/
+	$(BIN)/mkdocs build --strict
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+packages:
+	@command -v dpkg-query >/dev/null || { echo "not Debian: these are on you:" $(PACKAGES); exit; }; \
+	missing=$$(dpkg-query --show --showformat '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null \
+	  | awk '$$1 == "installed" { print $$2 }' | sort | comm -23 <(printf '%s\n' $(PACKAGES) | sort) -); \
+	if [ -z "$$missing" ]; then exit; fi; \
+	if [ $$(id -u) != 0 ]; then echo "missing Debian packages; as root: apt-get install" $$missing; exit 1; fi; \
+	apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $$missing
+
+.PHONY: help demo clean test unit integration e2e bench lint type golden docs venv packages
