@@ -1,0 +1,308 @@
+"""TenantCluster and NodePool: what a person asks for.
+
+The models are the only source: the CustomResourceDefinitions (`crd.py`), the reference in the docs
+and the errors of a bad spec come out of them. Unknown keys are errors.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from kubeception import names
+from kubeception.errors import SpecError
+
+DEFAULT_VERSION = "v1.36.3"
+DNS_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+DNS_DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+QUANTITY = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+
+API_SERVER_ARGS = frozenset(
+    {
+        "default-not-ready-toleration-seconds",
+        "default-unreachable-toleration-seconds",
+        "event-ttl",
+        "goaway-chance",
+        "max-mutating-requests-inflight",
+        "max-requests-inflight",
+        "min-request-timeout",
+        "request-timeout",
+        "v",
+    }
+)
+"""Flags of kube-apiserver a TenantCluster may set: none names a file, address or credential."""
+
+
+def _cidr(text: str) -> str:
+    """`text` if it is an IPv4 network without host bits, large enough to be split."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"is not an IPv4 range such as 10.128.0.0/16: {error}") from None
+    if not 8 <= network.prefixlen <= 24:
+        raise ValueError(f"has a prefix of /{network.prefixlen}; it must be between /8 and /24")
+    return text
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Label = Annotated[str, Field(pattern=LABEL_VALUE)]
+
+
+class Model(BaseModel):
+    """Frozen, camelCase outside, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class Audit(Model):
+    """The audit log of the API server, written to its container's log."""
+
+    level: Literal["None", "Metadata", "Request"] = "None"
+
+
+class ApiServer(Model):
+    """Options of kube-apiserver."""
+
+    extra_args: dict[str, str] = Field(
+        default_factory=dict,
+        description="Flags, without dashes, that reach no file, address or credential.",
+    )
+
+    @field_validator("extra_args")
+    @classmethod
+    def _allowed(cls, value: dict[str, str]) -> dict[str, str]:
+        if refused := sorted(set(value) - API_SERVER_ARGS):
+            allowed = ", ".join(sorted(API_SERVER_ARGS))
+            raise ValueError(f"{', '.join(refused)}: may not be set here; allowed are {allowed}")
+        return value
+
+
+class ControlPlane(Model):
+    """The tenant's control plane, which runs as pods of the host."""
+
+    audit: Audit = Audit()
+    api_server: ApiServer = ApiServer()
+
+
+class Datastore(Model):
+    """The tenant's own etcd."""
+
+    storage: Literal["Auto", "Persistent", "Ephemeral"] = Field(
+        default="Auto",
+        description="Auto: a volume where the host has a default StorageClass, else ephemeral.",
+    )
+    size: Annotated[str, Field(pattern=QUANTITY)] = "1Gi"
+    storage_class_name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] | None = None
+
+
+class Networking(Model):
+    """The tenant's address ranges; what is left out is planned to overlap nothing of the host."""
+
+    pod_cidr: Cidr | None = Field(default=None, alias="podCIDR")
+    service_cidr: Cidr | None = Field(default=None, alias="serviceCIDR")
+    dns_domain: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=100)] = "cluster.local"
+    cni: Literal["flannel", "none"] = "flannel"
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.pod_cidr and self.service_cidr:
+            pods, services = (ipaddress.IPv4Network(c) for c in (self.pod_cidr, self.service_cidr))
+            if pods.overlaps(services):
+                raise ValueError(f"podCIDR {pods} overlaps serviceCIDR {services}")
+        return self
+
+
+class Exposure(Model):
+    """How the API server is reached from outside its host namespace."""
+
+    type: Literal["NodePort", "ClusterIP", "LoadBalancer"] = "NodePort"
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$", max_length=253)] | None = Field(
+        default=None, description="Address or name for kubeconfigs instead of the observed one."
+    )
+    extra_sans: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$", max_length=253)], ...] = (
+        Field(default=(), alias="extraSANs", max_length=32)
+    )
+
+
+class Addons(Model):
+    """What is installed in the tenant."""
+
+    core_dns: bool = Field(default=True, alias="coreDNS")
+    kube_proxy: bool = True
+    local_path: bool = Field(
+        default=True, description="local-path-provisioner and its default StorageClass."
+    )
+    metrics_server: bool = True
+
+
+class Encryption(Model):
+    """Encryption of Secrets at rest in etcd."""
+
+    provider: Literal["secretbox", "none"] = "secretbox"
+
+
+class TenantClusterSpec(Model):
+    """A whole cluster inside the host cluster."""
+
+    version: Annotated[str, Field(pattern=r"^v1\.[0-9]{1,3}\.[0-9]{1,3}$")] = Field(
+        default=DEFAULT_VERSION, description="Kubernetes version of the control plane."
+    )
+    control_plane: ControlPlane = ControlPlane()
+    datastore: Datastore = Datastore()
+    networking: Networking = Networking()
+    exposure: Exposure = Exposure()
+    addons: Addons = Addons()
+    encryption: Encryption = Encryption()
+    paused: bool = Field(default=False, description="Nothing is changed while this is true.")
+
+
+class ClusterRef(Model):
+    """The TenantCluster of the same namespace that a pool belongs to."""
+
+    name: Annotated[str, Field(pattern=DNS_LABEL, max_length=names.CLUSTER_NAME_LIMIT)]
+
+
+class Taint(Model):
+    """A taint every node of the pool registers with."""
+
+    key: Annotated[str, Field(pattern=LABEL_KEY, max_length=317)]
+    value: Label = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class KubeVirtOptions(Model):
+    """A worker as a KubeVirt virtual machine."""
+
+    cpus: Annotated[int, Field(ge=1, le=256)] = 1
+    memory: Annotated[str, Field(pattern=QUANTITY)] = "1536Mi"
+    image: Annotated[str, Field(pattern=r"^[a-z0-9][a-zA-Z0-9._:/@-]*$", max_length=255)] | None = (
+        Field(default=None, description="containerDisk; default: the one of the cluster's version.")
+    )
+
+
+class NodePoolSpec(Model):
+    """Workers of one kind."""
+
+    cluster_ref: ClusterRef
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    labels: dict[Annotated[str, Field(pattern=LABEL_KEY)], Label] = Field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    kubevirt: KubeVirtOptions = Field(default=KubeVirtOptions(), alias="kubevirt")
+
+
+class ObjectMeta(BaseModel):
+    """The part of an object's metadata that is read; the rest is the API server's."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
+
+    name: Annotated[str, Field(pattern=DNS_LABEL, max_length=names.CLUSTER_NAME_LIMIT)]
+    namespace: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] = "default"
+    uid: str = ""
+    generation: int = 0
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+
+
+class _Resource(Model):
+    api_version: Literal["kubeception.io/v1alpha1"] = names.API_VERSION  # type: ignore[assignment]
+    metadata: ObjectMeta
+    status: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+
+class TenantCluster(_Resource):
+    """A tenant's whole cluster (short name tc)."""
+
+    kind: Literal["TenantCluster"] = "TenantCluster"
+    spec: TenantClusterSpec = TenantClusterSpec()
+
+    def manifest(self) -> dict[str, Any]:
+        """The object to apply: name, namespace and the fields that were set."""
+        return _manifest(self)
+
+
+class NodePool(_Resource):
+    """Workers of one kind of one tenant (short name np)."""
+
+    kind: Literal["NodePool"] = "NodePool"
+    spec: NodePoolSpec
+
+    def manifest(self) -> dict[str, Any]:
+        """The object to apply: name, namespace and the fields that were set."""
+        return _manifest(self)
+
+
+def _manifest(resource: TenantCluster | NodePool) -> dict[str, Any]:
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": resource.name, "namespace": resource.namespace},
+        "spec": resource.spec.model_dump(by_alias=True, mode="json", exclude_unset=True),
+    }
+
+
+R = TypeVar("R", TenantCluster, NodePool)
+
+
+def parse_cluster(document: Mapping[str, Any]) -> TenantCluster:
+    """The TenantCluster a document says.
+
+    Raises SpecError with every problem and its path.
+    """
+    return _parse(TenantCluster, document)
+
+
+def parse_pool(document: Mapping[str, Any]) -> NodePool:
+    """The NodePool a document says.
+
+    Raises SpecError with every problem and its path.
+    """
+    return _parse(NodePool, document)
+
+
+def _parse(model: type[R], document: Mapping[str, Any]) -> R:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        found = document.get("metadata")
+        name = found.get("name", "?") if isinstance(found, Mapping) else "?"
+        raise SpecError(
+            [_problem(entry) for entry in error.errors()], what=f"{model.__name__} {name}"
+        ) from None
+
+
+def _problem(entry: Any) -> str:
+    """One line of a validation error: `spec.networking.podCIDR: is not an IPv4 range …`."""
+    path = ""
+    for step in entry["loc"]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    message = re.sub(r"^Value error, ", "", entry["msg"])
+    if entry["type"] == "extra_forbidden":
+        message = "unknown key"
+    return f"{path.lstrip('.') or 'document'}: {message}"

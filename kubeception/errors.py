@@ -1,0 +1,80 @@
+"""What can go wrong, as a person is told of it.
+
+KubeceptionError            exit 1   something failed; the base of all
+├── UsageError              exit 2   the command line or its files can't be used
+│   └── SpecError           exit 2   every problem of a spec at once
+├── WaitTimeoutError        exit 3   the time to wait is over; the work goes on when repeated
+├── NotFoundError           exit 4   the named object does not exist
+├── HostUnreachableError    exit 5   no host cluster answers
+├── ConflictError           exit 1   somebody else owns or changed the object
+└── ApiError                exit 1   an API server refused or failed a request
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class KubeceptionError(Exception):
+    """A failure a person can act on.
+
+    The message says what was being done, to what, and what was found; `hint` is what to do.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", output: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.output = output
+        """What a failed command printed, shown below the message."""
+
+
+class UsageError(KubeceptionError):
+    """The command line, or a file it names, can't be used as given."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec with problems: each is a line `path: what is wrong`."""
+
+    def __init__(self, problems: Sequence[str], *, what: str = "the spec", hint: str = "") -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{what} has {count}:{lines}", hint=hint)
+        self.problems = tuple(problems)
+
+
+class WaitTimeoutError(KubeceptionError):
+    """The time given for waiting is over; nothing was undone, and the same command goes on."""
+
+    exit_code = 3
+
+
+class NotFoundError(KubeceptionError):
+    """The named object does not exist."""
+
+    exit_code = 4
+
+
+class HostUnreachableError(KubeceptionError):
+    """No host cluster answers."""
+
+    exit_code = 5
+
+
+class ConflictError(KubeceptionError):
+    """Somebody else owns the object, or changed it in between."""
+
+
+class ApiError(KubeceptionError):
+    """An API server refused or failed a request.
+
+    `status` is its HTTP code, 0 when no answer came.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason

@@ -1,0 +1,63 @@
+"""Every name, label, annotation and finalizer this project writes, and what keeps them short.
+
+A name made from something a person chose carries a hash, so that cutting it to length can't make
+two of them equal.
+"""
+
+import hashlib
+from typing import Final
+
+GROUP: Final = "kubeception.io"
+API_VERSION: Final = f"{GROUP}/v1alpha1"
+
+CLUSTER_LABEL: Final = f"{GROUP}/cluster"
+"""Value: the cluster id; on every host object of a tenant."""
+COMPONENT_LABEL: Final = f"{GROUP}/component"
+POOL_LABEL: Final = f"{GROUP}/node-pool"
+MACHINE_LABEL: Final = f"{GROUP}/machine"
+
+OWNER_ANNOTATION: Final = f"{GROUP}/owner"
+"""On a tenant's namespaces: `namespace/name` of its TenantCluster."""
+OWNER_UID_ANNOTATION: Final = f"{GROUP}/owner-uid"
+POD_CIDR_ANNOTATION: Final = f"{GROUP}/pod-cidr"
+SERVICE_CIDR_ANNOTATION: Final = f"{GROUP}/service-cidr"
+APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
+"""The hash of the manifest as it was last applied."""
+
+FINALIZER: Final = f"{GROUP}/delete"
+FIELD_MANAGER: Final = "kubeception"
+
+LABEL_LIMIT: Final = 63
+"""Octets of a DNS label (RFC 1123), which is also the limit of a label's value."""
+CLUSTER_NAME_LIMIT: Final = 40
+
+
+def digest(*parts: str, length: int = 8) -> str:
+    """`length` hex digits that tell these parts from any others, however they are split."""
+    whole = "\0".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(whole.encode()).hexdigest()[:length]
+
+
+def fit(prefix: str, name: str, *unique: str, limit: int = LABEL_LIMIT) -> str:
+    """`prefix-name-hash`, with the name cut so that all of it fits.
+
+    The hash is of `unique`, or else of the name.
+    """
+    tail = digest(*(unique or (name,)))
+    room = limit - len(prefix) - len(tail) - 2
+    return f"{prefix}-{name[:room].rstrip('-.')}-{tail}"
+
+
+def cluster_id(uid: str, name: str) -> str:
+    """The value of `CLUSTER_LABEL`: tells a tenant from all others, also later ones of its name."""
+    return digest(uid, name, length=16)
+
+
+def control_plane_namespace(uid: str, name: str) -> str:
+    """The host namespace of a tenant's control plane."""
+    return fit("kc", name, uid, name)
+
+
+def nodes_namespace(uid: str, name: str) -> str:
+    """The host namespace of a tenant's worker machines."""
+    return fit("kc-nodes", name, uid, name)

@@ -1,0 +1,80 @@
+"""What a component may see: the spec, the facts, and what follows from both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from kubeception import names
+from kubeception.api.v1alpha1 import NodePool, TenantCluster, TenantClusterSpec
+from kubeception.plan.endpoint import Endpoint, endpoint_of
+from kubeception.plan.facts import Facts, Object
+from kubeception.plan.keys import KeySource
+from kubeception.plan.network import NetworkPlan, plan_network
+from kubeception.plan.pki import Pki
+from kubeception.plan.render import manifest
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """One tenant at one moment.
+
+    A new one is made after each component, with what the host returned.
+    """
+
+    cluster: TenantCluster
+    pools: tuple[NodePool, ...]
+    facts: Facts
+    keys: KeySource
+
+    @property
+    def spec(self) -> TenantClusterSpec:
+        return self.cluster.spec
+
+    @cached_property
+    def id(self) -> str:
+        """Value of the cluster label."""
+        return names.cluster_id(self.cluster.metadata.uid, self.cluster.name)
+
+    @cached_property
+    def namespace(self) -> str:
+        """Host namespace of the control plane."""
+        return names.control_plane_namespace(self.cluster.metadata.uid, self.cluster.name)
+
+    @cached_property
+    def nodes_namespace(self) -> str:
+        """Host namespace of the worker machines."""
+        return names.nodes_namespace(self.cluster.metadata.uid, self.cluster.name)
+
+    @cached_property
+    def network(self) -> NetworkPlan:
+        """The tenant's ranges: those it already has, those its spec asks for, or free ones.
+
+        Raises SpecError where the spec's own ranges overlap something.
+        """
+        return plan_network(self.cluster, self.facts, self.namespace)
+
+    @cached_property
+    def endpoint(self) -> Endpoint | None:
+        """Where the API server is reached; None until the host has given its Service an address."""
+        return endpoint_of(self.spec.exposure, self.facts, self.namespace)
+
+    @cached_property
+    def pki(self) -> Pki:
+        """Certificates and keys: what exists and is valid is kept, what is missing is issued."""
+        return Pki(self)
+
+    def seen(self, kind: str, name: str) -> Object | None:
+        """A host object of the control plane's namespace, as last returned, or None."""
+        return self.facts.seen(kind, self.namespace, name)
+
+    def manifest(self, template: str, **values: Any) -> Object:
+        """The object that manifests/components/`template` renders with these values.
+
+        `ctx` is always among them.
+        """
+        return manifest(f"components/{template}", {"ctx": self, **values})
+
+    def labels(self, component: str) -> Mapping[str, str]:
+        """The labels every host object of a component carries."""
+        return {names.CLUSTER_LABEL: self.id, names.COMPONENT_LABEL: component}

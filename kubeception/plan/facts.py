@@ -1,0 +1,63 @@
+"""What was observed of the host and of what stands there: frozen values a plan is computed from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+Object = dict[str, Any]
+"""A Kubernetes object as its API server returns it."""
+
+Key = tuple[str, str, str]
+"""(kind, namespace, name); the namespace of a cluster-scoped object is empty."""
+
+
+def key_of(obj: Mapping[str, Any]) -> Key:
+    """The key of an object."""
+    meta = obj["metadata"]
+    return (obj["kind"], meta.get("namespace", ""), meta["name"])
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """The host cluster, filled by engine/observe.py."""
+
+    version: str = ""
+    """gitVersion of its API server."""
+    pod_cidrs: tuple[str, ...] = ()
+    """Ranges its pods and nodes' pods use, as far as the API tells."""
+    service_cidrs: tuple[str, ...] = ()
+    node_addresses: tuple[str, ...] = ()
+    """One address (ExternalIP, else InternalIP) of each Ready, schedulable node, in stable order."""
+    tenant_cidrs: tuple[str, ...] = ()
+    """Pod and service ranges that other tenants hold (annotations of their namespaces)."""
+    default_storage_class: str = ""
+    registry_mirror: str = ""
+    """`host:port` of the registry nodes use as mirror (KEP-1755, hostFromClusterNetwork)."""
+    depth: int = 0
+    """How many hosts are above this one."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the plan may know beyond the spec."""
+
+    now: datetime
+    host: HostFacts = HostFacts()
+    objects: Mapping[Key, Object] = field(default_factory=dict)
+    """The tenant's host objects, as its API server last returned them: Secrets, Services …"""
+    tenant_objects: Mapping[Key, Object] = field(default_factory=dict)
+    """Objects of the tenant's own API, as far as they were applied or read in this pass."""
+
+    def seen(self, kind: str, namespace: str, name: str) -> Object | None:
+        """A host object, or None when it doesn't exist (yet)."""
+        return self.objects.get((kind, namespace, name))
+
+    def with_objects(self, objects: Iterable[Object]) -> "Facts":
+        """These facts after the host returned `objects`."""
+        return replace(self, objects={**self.objects, **{key_of(o): o for o in objects}})
+
+    def with_tenant_objects(self, objects: Iterable[Object]) -> "Facts":
+        """These facts after the tenant returned `objects`."""
+        merged = {**self.tenant_objects, **{key_of(o): o for o in objects}}
+        return replace(self, tenant_objects=merged)
