@@ -70,11 +70,12 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 packages:
-	@command -v dpkg-query >/dev/null || { echo "not Debian: these are on you:" $(PACKAGES); exit; }; \
-	missing=$$(dpkg-query --show --showformat '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null \
-	  | awk '$$1 == "installed" { print $$2 }' | sort | comm -23 <(printf '%s\n' $(PACKAGES) | sort) -); \
+	@command -v dpkg-query >/dev/null || { echo "not Debian; these are yours to install:" $(PACKAGES); exit; }; \
+	missing=$$(for name in $(PACKAGES); do \
+	  dpkg-query --show --showformat '$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || echo $$name; done); \
 	if [ -z "$$missing" ]; then exit; fi; \
-	if [ $$(id -u) != 0 ]; then echo "missing Debian packages; as root: apt-get install" $$missing; exit 1; fi; \
-	apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $$missing
+	if [ $$(id -u) != 0 ]; then echo "missing; run as root: apt-get install" $$missing; exit 1; fi; \
+	echo "apt-get install" $$missing; \
+	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
 .PHONY: help demo clean test unit integration e2e bench lint type golden docs venv packages

@@ -45,7 +45,8 @@ def _hermetic(
         return
 
     def no_process(*args: object, **_: object) -> None:
-        pytest.fail(f"a unit test started a process: {args[0] if args else '?'}")
+        command = [arg for arg in args if not isinstance(arg, subprocess.Popen)]
+        pytest.fail(f"a unit test started a process: {command}")
 
     def no_socket(*_: object, **__: object) -> None:
         pytest.fail("a unit test opened a socket")
