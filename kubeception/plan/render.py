@@ -1,0 +1,68 @@
+"""Templates of the package data: they substitute values only, and no value can break out of its place.
+
+In a manifest every `{{ value }}` becomes JSON, which is YAML: a text arrives quoted, a mapping or a list whole.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound
+
+from kubeception.plan.facts import Object
+
+
+class _PackageData(BaseLoader):
+    """Files below `kubeception/_data/<folder>`."""
+
+    def __init__(self, folder: str) -> None:
+        self.root = files("kubeception") / "_data" / folder
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+        path = self.root.joinpath(*template.split("/"))
+        try:
+            return path.read_text(encoding="utf-8"), str(path), None
+        except OSError as error:
+            raise TemplateNotFound(template) from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+@cache
+def _manifests() -> Environment:
+    return Environment(  # noqa: S701 - YAML, not HTML; every value is dumped as JSON
+        loader=_PackageData("manifests"), undefined=StrictUndefined, finalize=_json
+    )
+
+
+@cache
+def _texts() -> Environment:
+    return Environment(  # noqa: S701 - configuration files, not HTML
+        loader=_PackageData("cloud-init"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+
+
+def manifest(template: str, values: Mapping[str, Any]) -> Object:
+    """The object that `manifests/<template>` renders with these values.
+
+    Raises jinja2.UndefinedError when the template names a value that isn't there.
+    """
+    return _load(_manifests().get_template(template), values)
+
+
+def text(template: str, values: Mapping[str, Any]) -> str:
+    """The text that `cloud-init/<template>` renders; its values are put in as they are."""
+    return _texts().get_template(template).render(values)
+
+
+def _load(template: Template, values: Mapping[str, Any]) -> Object:
+    rendered: Object = yaml.load(template.render(values), Loader=_Loader)  # noqa: S506 - a safe loader
+    return rendered
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

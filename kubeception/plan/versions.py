@@ -1,0 +1,49 @@
+"""Which Kubernetes versions a tenant may have, and the image of everything that runs for it."""
+
+import re
+from typing import Final
+
+from kubeception.api.v1alpha1 import DEFAULT_VERSION
+from kubeception.errors import SpecError
+
+OLDEST_MINOR: Final = 34
+NEWEST_MINOR: Final = 36
+"""The minors of Kubernetes 1 this release knows the flags and configuration kinds of."""
+
+IMAGES: Final = {
+    "kube-apiserver": "registry.k8s.io/kube-apiserver:{version}",
+    "kube-controller-manager": "registry.k8s.io/kube-controller-manager:{version}",
+    "kube-scheduler": "registry.k8s.io/kube-scheduler:{version}",
+    "kube-proxy": "registry.k8s.io/kube-proxy:{version}",
+    "etcd": "registry.k8s.io/etcd:3.6.16-0",
+    "coredns": "registry.k8s.io/coredns/coredns:v1.14.0",
+    "pause": "registry.k8s.io/pause:3.10.1",
+    "konnectivity-server": "registry.k8s.io/kas-network-proxy/proxy-server:v0.34.0",
+    "konnectivity-agent": "registry.k8s.io/kas-network-proxy/proxy-agent:v0.34.0",
+    "flannel": "ghcr.io/flannel-io/flannel:v0.28.4",
+    "local-path-provisioner": "docker.io/rancher/local-path-provisioner:v0.0.30",
+    "busybox": "docker.io/library/busybox:1.36",
+    "metrics-server": "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+    "node-disk": "ghcr.io/kubeception/node-disk:{version}",
+    "node": "ghcr.io/kubeception/node:{version}",
+}
+"""Image references by name; `{version}` is the tenant's Kubernetes version."""
+
+
+def image(name: str, version: str = DEFAULT_VERSION) -> str:
+    """The image of `name` (a key of `IMAGES`) for a tenant of this Kubernetes version."""
+    return IMAGES[name].format(version=version)
+
+
+def check_version(version: str) -> str:
+    """`version` if it is supported.
+
+    Raises SpecError otherwise.
+    """
+    match = re.fullmatch(r"v1\.(\d+)\.(\d+)", version)
+    if not match or not OLDEST_MINOR <= int(match[1]) <= NEWEST_MINOR:
+        raise SpecError(
+            [f"spec.version: {version} is not supported"],
+            hint=f"Use a version from v1.{OLDEST_MINOR} to v1.{NEWEST_MINOR}, such as {DEFAULT_VERSION}.",
+        )
+    return version
