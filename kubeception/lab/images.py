@@ -1,0 +1,320 @@
+"""The images of the lab, built without an engine: Debian root filesystems and our binaries, under upstream's names."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from kubeception.errors import KubeceptionError
+from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed
+from kubeception.lab.parts import KUBEVIRT
+from kubeception.lab.report import Report
+from kubeception.lab.repository import (
+    CONFIG,
+    MANIFEST,
+    Reference,
+    Repository,
+    digest_of,
+    encode,
+)
+from kubeception.lab.rootfs import Root, archive
+from kubeception.plan.versions import image as name_of
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CREATED = "1970-01-01T00:00:00Z"
+
+Layer = Root | tuple[Entry, ...]
+"""A Debian root filesystem, or entries whose `source` is relative to the cache folder."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by name: layers from the lowest up, and what it runs."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+
+    def config(self, blobs: list[Blob]) -> bytes:
+        """Its OCI configuration."""
+        run_config: dict[str, object] = {"Env": [PATH], "WorkingDir": "/"}
+        run_config |= {"Entrypoint": list(self.entrypoint)} if self.entrypoint else {}
+        run_config |= {"Cmd": list(self.command)} if self.command else {}
+        run_config |= {"User": self.user} if self.user else {}
+        return encode(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "created": CREATED,
+                "config": run_config,
+                "rootfs": {"type": "layers", "diff_ids": [blob.diff_id for blob in blobs]},
+            }
+        )
+
+    def manifest(self, blobs: list[Blob]) -> bytes:
+        """Its OCI manifest."""
+        config = self.config(blobs)
+        return encode(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": descriptor(CONFIG, digest_of(config), len(config)),
+                "layers": [descriptor(blob.media_type, blob.digest, blob.size) for blob in blobs],
+            }
+        )
+
+
+def descriptor(media_type: str, digest: str, size: int) -> dict[str, object]:
+    """How a manifest names a blob."""
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def program(path: str, *, binary: str = "", capability: int | None = None) -> Entry:
+    """A binary of the bin folder at a path of an image."""
+    name = binary or path.rpartition("/")[2]
+    return Entry(path.lstrip("/"), source=Path("bin") / name, capability=capability)
+
+
+def shared(path: str, file: str, *, mode: int = 0o644) -> Entry:
+    """A file of the share folder at a path of an image."""
+    return Entry(path, source=Path("share") / file, mode=mode)
+
+
+ACCOUNTS = (
+    Entry(
+        "etc/passwd",
+        text="root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+        "nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n",
+        mode=0o644,
+    ),
+    Entry("etc/group", text="root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\ntty:x:5:\n", mode=0o644),
+    Entry("etc/nsswitch.conf", text="hosts: files dns\n", mode=0o644),
+    Entry("tmp", mode=0o1777),
+)
+"""What a static program may look for."""
+
+MERGED = tuple(Entry(name, link=f"usr/{name}") for name in ("bin", "lib", "lib64", "sbin"))
+"""Debian's links into /usr."""
+SHELL = (  # noqa: SIM905 - words read better than a list
+    "[ cat chmod chown cp cut date df du echo env false find grep head hostname id kill ln ls mkdir"
+    " mv nslookup ping ps pwd rm rmdir sed sh sleep sort stat sync tail tar tee test timeout touch"
+    " tr true uname vi wc wget which xargs"
+).split()
+TOOLS = Root(
+    "tools", ("busybox-static", "conntrack", "iproute2", "iptables", "nftables"), "extract"
+)
+NET = (
+    TOOLS,
+    (
+        *ACCOUNTS,
+        *MERGED,
+        *(Entry(f"usr/bin/{applet}", link="busybox") for applet in SHELL),
+        *(
+            Entry(f"usr/sbin/{name}", link="xtables-nft-multi")
+            for family in ("iptables", "ip6tables")
+            for name in (family, f"{family}-save", f"{family}-restore")
+        ),
+    ),
+)
+"""nft, iptables (nft), ip, conntrack and a shell: below kube-proxy, flannel and busybox."""
+
+VIRTUAL = Root(
+    "kubevirt",
+    (
+        "acl",
+        "genisoimage",
+        "iproute2",
+        "iptables",
+        "libnbd0",
+        "libvirt-clients",
+        "libvirt-daemon",
+        "libvirt-daemon-driver-qemu",
+        "libvirt-daemon-lock",
+        "libvirt-daemon-log",
+        "libvirt-daemon-system",
+        "nftables",
+        "ovmf",
+        "passt",
+        "procps",
+        "qemu-system-x86",
+        "qemu-utils",
+        "seabios",
+        "swtpm",
+        "xorriso",
+    ),
+)
+VIRTQEMUD = """\
+#!/bin/sh
+# Debian's libvirt has one daemon for all drivers, and its sockets have other names.
+mkdir -p /var/run/libvirt
+ln -sf libvirt-sock /var/run/libvirt/virtqemud-sock
+ln -sf libvirt-admin-sock /var/run/libvirt/virtqemud-admin-sock
+exec libvirtd "$@"
+"""
+QEMU = (
+    Entry(
+        "etc/passwd",
+        text="root:x:0:0:root:/root:/bin/bash\nqemu:x:107:107:qemu:/home/qemu:/bin/bash\n",
+        mode=0o644,
+    ),
+    Entry("etc/group", text="root:x:0:\ntty:x:5:\nkvm:x:36:qemu\nqemu:x:107:\n", mode=0o644),
+    shared("etc/libvirt/qemu.conf", "kubevirt/qemu.conf"),
+    shared("etc/libvirt/virtqemud.conf", "kubevirt/virtqemud.conf"),
+    shared("etc/libvirt/hooks/qemu", "kubevirt/qemu-hook", mode=0o755),
+    shared("usr/bin/node-labeller.sh", "kubevirt/node-labeller.sh", mode=0o755),
+    Entry("usr/sbin/virtqemud", text=VIRTQEMUD),
+)
+"""What KubeVirt's images have that Debian's packages don't bring."""
+
+
+def static(name: str, path: str, *, binary: str = "", user: str = "") -> Image:
+    """An image that is one program."""
+    return Image(name, (ACCOUNTS, (program(path, binary=binary),)), (path,), user=user)
+
+
+def kubernetes(component: str) -> Image:
+    """A control plane component's image."""
+    return static(name_of(component), f"/usr/local/bin/{component}")
+
+
+def kubevirt(component: str, layers: tuple[Layer, ...], *programs: Entry, user: str = "") -> Image:
+    """One of KubeVirt's images."""
+    path = f"/usr/bin/{component}"
+    name = f"quay.io/kubevirt/{component}:{KUBEVIRT}"
+    return Image(name, (*layers, programs or (program(path),)), (path,), user=user)
+
+
+IMAGES = (
+    static(name_of("pause"), "/pause", user="65535:65535"),
+    Image(
+        name_of("etcd"),
+        (ACCOUNTS, tuple(program(f"/usr/local/bin/{e}") for e in ("etcd", "etcdctl", "etcdutl"))),
+    ),
+    kubernetes("kube-apiserver"),
+    kubernetes("kube-controller-manager"),
+    kubernetes("kube-scheduler"),
+    Image(
+        name_of("kube-proxy"),
+        (*NET, (program("/usr/local/bin/kube-proxy"),)),
+        ("/usr/local/bin/kube-proxy",),
+    ),
+    static(name_of("coredns"), "/coredns", user="65532:65532"),
+    static(name_of("konnectivity-server"), "/proxy-server", binary="konnectivity-server"),
+    static(name_of("konnectivity-agent"), "/proxy-agent", binary="konnectivity-agent"),
+    Image(name_of("flannel"), (*NET, (program("/opt/bin/flanneld"),)), ("/opt/bin/flanneld",)),
+    Image(
+        name_of("local-path-provisioner"),
+        (ACCOUNTS, (program("/usr/bin/local-path-provisioner"),)),
+        command=("local-path-provisioner",),
+    ),
+    static(name_of("metrics-server"), "/metrics-server", user="65534"),
+    Image(name_of("busybox"), NET, command=("sh",)),
+    kubevirt("virt-operator", (VIRTUAL, QEMU), user="1001"),
+    kubevirt("virt-api", (VIRTUAL, QEMU), user="1001"),
+    kubevirt("virt-controller", (VIRTUAL, QEMU), user="1001"),
+    kubevirt(
+        "virt-handler",
+        (VIRTUAL, QEMU),
+        program("usr/bin/virt-handler"),
+        program("usr/bin/virt-chroot"),
+    ),
+    kubevirt(
+        "virt-launcher",
+        (VIRTUAL, QEMU),
+        program("usr/bin/container-disk"),
+        program("usr/bin/virt-freezer"),
+        program("usr/bin/virt-launcher", capability=NET_BIND_SERVICE),
+        program("usr/bin/virt-launcher-monitor", capability=NET_BIND_SERVICE),
+        program("usr/bin/virt-probe"),
+        program("usr/bin/virt-tail"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Packs layers into the cache and pushes images to one registry."""
+
+    cache: Path
+    registry: str
+    report: Report
+
+    def publish(self, image: Image) -> bool:
+        """Have the image in the registry; False where it was there already. Raises KubeceptionError."""
+        reference = Reference.parse(image.name)
+        repository = Repository(self.registry, reference.repository)
+        known = [Blob.load(self.record(layer)) for layer in image.layers]
+        blobs = [blob for blob in known if blob]
+        if len(blobs) == len(known):
+            manifest = image.manifest(blobs)
+            if repository.digest(reference.tag) == digest_of(manifest):
+                return False
+        blobs = [self.push(layer, repository) for layer in image.layers]
+        config = image.config(blobs)
+        if not repository.has(digest_of(config)):
+            repository.push(digest_of(config), config, len(config))
+        repository.push_manifest(reference.tag, image.manifest(blobs))
+        self.report.log(f"pushed {image.name}")
+        return True
+
+    def push(self, layer: Layer, repository: Repository) -> Blob:
+        """Have a layer in the repository, packed if need be."""
+        record = self.record(layer)
+        blob = Blob.load(record)
+        if blob and repository.has(blob.digest):
+            return blob
+        file = self.file(layer)
+        blob = packed(file) if isinstance(layer, Root) else pack(self.resolved(layer), file)
+        blob.save(record)
+        if not repository.has(blob.digest):
+            repository.push_file(blob.digest, file)
+        return blob
+
+    def file(self, layer: Layer) -> Path:
+        """Where the layer's archive is, or will be."""
+        if isinstance(layer, Root):
+            return archive(layer, self.cache, self.report)
+        return self.cache / "work" / "layers" / f"{self.fingerprint(layer)}.tar.zst"
+
+    def record(self, layer: Layer) -> Path:
+        """Where the layer's digests are noted."""
+        return self.cache / "layers" / f"{self.fingerprint(layer)}.json"
+
+    def resolved(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """The entries with the full paths of their sources."""
+        return tuple(
+            replace(entry, source=self.cache / entry.source) if entry.source else entry
+            for entry in entries
+        )
+
+    def fingerprint(self, layer: Layer) -> str:
+        """Changes with what the layer would contain. Raises KubeceptionError where a source is missing."""
+        if isinstance(layer, Root):
+            return layer.fingerprint()
+        facts: list[object] = []
+        for entry in self.resolved(layer):
+            fact: dict[str, object] = asdict(entry)
+            if entry.source:
+                try:
+                    status = entry.source.stat()
+                except FileNotFoundError:
+                    raise KubeceptionError(
+                        f"{entry.source} is missing in the cache",
+                        hint="kubeception lab up makes it",
+                    ) from None
+                fact["source"] = (status.st_size, status.st_mtime_ns)
+            facts.append(fact)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def publish(cache: Path, registry: str, report: Report, images: Sequence[Image] = IMAGES) -> None:
+    """Have all images in the registry at `host:port`; what is there is left alone. Raises KubeceptionError."""
+    publisher = Publisher(cache, registry, report)
+    for number, image in enumerate(images):
+        report.progress(number, len(images), "images")
+        publisher.publish(image)
+    shutil.rmtree(cache / "work", ignore_errors=True)

@@ -1,0 +1,62 @@
+"""Debian root filesystems, as compressed archives in the cache."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from kubeception.lab import debian
+from kubeception.lab.command import run
+from kubeception.lab.report import Report
+
+SUITE = "trixie"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+TOOLS = ("mmdebstrap", "debian-archive-keyring", "zstd")
+EXCLUDED = (
+    "/usr/share/bash-completion/*",
+    "/usr/share/doc/*",
+    "/usr/share/i18n/*",
+    "/usr/share/info/*",
+    "/usr/share/lintian/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/share/zsh/*",
+)
+EPOCH = "1767225600"
+"""Time of every file that is newer, in Unix seconds."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A Debian root filesystem by its packages."""
+
+    name: str
+    packages: tuple[str, ...]
+    variant: Literal["minbase", "extract"] = "minbase"
+    """`extract` only unpacks: no package manager, no accounts, no alternatives, a tenth of the size."""
+
+    def fingerprint(self) -> str:
+        """Changes with what goes in."""
+        facts = (asdict(self), SUITE, EXCLUDED, EPOCH)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def archive(root: Root, cache: Path, report: Report) -> Path:
+    """The root filesystem as a .tar.zst file, made if the cache lacks it. Raises KubeceptionError."""
+    target = cache / "rootfs" / f"{root.name}-{root.fingerprint()}.tar.zst"
+    if target.exists():
+        return target
+    debian.install(TOOLS, report)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"new-{target.name}")
+    argv = ["mmdebstrap", "--mode=root", f"--variant={root.variant}", f"--keyring={KEYRING}"]
+    argv += ["--format=tar", f"--include={','.join(root.packages)}"]
+    argv += ['--aptopt=Acquire::Languages "none"', "--aptopt=Acquire::Retries 3"]
+    argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    argv += [SUITE, str(draft), debian.mirror()]
+    environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(target.parent)}
+    hint = "the Debian mirror must be reachable; it is the one in /etc/apt"
+    run(argv, report, doing=f"unpacking Debian for {root.name}", hint=hint, env=environment)
+    draft.replace(target)
+    return target
