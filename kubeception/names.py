@@ -21,11 +21,21 @@ OWNER_ANNOTATION: Final = f"{GROUP}/owner"
 OWNER_UID_ANNOTATION: Final = f"{GROUP}/owner-uid"
 POD_CIDR_ANNOTATION: Final = f"{GROUP}/pod-cidr"
 SERVICE_CIDR_ANNOTATION: Final = f"{GROUP}/service-cidr"
+INSTANCE_ANNOTATION: Final = f"{GROUP}/instance"
+"""On a machine: the uid of the instance that became its node."""
+DRAINING_ANNOTATION: Final = f"{GROUP}/draining-since"
+"""On a machine that is to go: when its node was first asked to empty itself."""
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """The hash of the manifest as it was last applied."""
 
+CONFIG_ANNOTATION: Final = f"{GROUP}/config"
+"""On a pod template: the hash of what its processes read only when they start."""
+
 FINALIZER: Final = f"{GROUP}/delete"
 FIELD_MANAGER: Final = "kubeception"
+
+PRIORITY_CLASS: Final = "kubeception-control-plane"
+"""Of every tenant's control plane; cluster-scoped, shared, never removed with a tenant."""
 
 LABEL_LIMIT: Final = 63
 """Octets of a DNS label (RFC 1123), which is also the limit of a label's value."""
@@ -61,3 +71,16 @@ def control_plane_namespace(uid: str, name: str) -> str:
 def nodes_namespace(uid: str, name: str) -> str:
     """The host namespace of a tenant's worker machines."""
     return fit("kc-nodes", name, uid, name)
+
+
+def worker_pool(cluster: str) -> str:
+    """The NodePool that `--workers` of a command means."""
+    name = f"{cluster}-workers"
+    if len(name) <= CLUSTER_NAME_LIMIT:
+        return name
+    return f"{cluster[: CLUSTER_NAME_LIMIT - 17].rstrip('-')}-{digest(cluster)}-workers"
+
+
+def machine(pool: str, unique: bytes) -> str:
+    """The name of a machine and of its node; `unique` is random."""
+    return f"{pool}-{unique.hex()}"

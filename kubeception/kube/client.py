@@ -1,0 +1,476 @@
+"""A Kubernetes API server: get, list, apply, delete, patch, watch, logs; objects are plain dicts."""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import config as kubernetes_config
+from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.dynamic import DynamicClient
+
+from kubeception import __version__, names
+from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFoundError
+from kubeception.kube.kinds import Kind, kind as kind_of
+from kubeception.kube.kubeconfig import Files, with_files
+
+Object = dict[str, Any]
+Objects = list[Object]
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 30.0
+CONNECTIONS: Final = 12
+"""Kept alive; threads beyond that wait for one."""
+BODY_LIMIT: Final = 64 << 20
+"""Octets of an answer that are read: a tenant's API server is not trusted with our memory."""
+PAGE: Final = 500
+
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+
+
+@dataclass
+class Writes:
+    """How many requests of a client changed something."""
+
+    count: int = 0
+
+
+class Cluster:
+    """One API server as one user.
+
+    Methods may be called from several threads. All raise ApiError (status 0: no answer), of which
+    a 404 that isn't an answer by itself is a NotFoundError, and a 409 a ConflictError.
+    """
+
+    def __init__(self, kubeconfig: Mapping[str, Any], title: str) -> None:
+        """`kubeconfig` has one context; `title` names the cluster in errors: `host cluster lab`."""
+        self.title = title
+        self.writes = Writes()
+        self._files = Files()
+        self._lock = threading.Lock()
+        self.configuration = _configuration(with_files(kubeconfig, self._files), title)
+        self._api = ApiClient(self.configuration)
+        self._api.user_agent = f"kubeception/{__version__}"
+        pool = self._api.rest_client.pool_manager
+        if self.configuration.verify_ssl and self.server.startswith("https:"):
+            pool.connection_pool_kw["ssl_context"] = self._tls(pool.connection_pool_kw)
+        pool.connection_pool_kw["block"] = True
+        self._dynamic = DynamicClient(self._api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._api.close()  # type: ignore[no-untyped-call]
+        self._files.close()
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self.configuration.host)
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """An object, or None when it doesn't exist."""
+        with suppress(NotFoundError):
+            return self._object("GET", kind, namespace, name)
+        return None
+
+    def list(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> Objects:
+        """The objects of a kind, in a namespace or in all, that a label and a field selector leave.
+
+        A kind the server doesn't have is an empty list.
+        """
+        return self.list_at(kind, namespace, labels=labels, fields=fields)[0]
+
+    def list_at(
+        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> tuple[Objects, str]:
+        """`list`, and the resource version from which a watch goes on."""
+        found = kind_of(kind)
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
+        objects: Objects = []
+        while True:
+            try:
+                page = self._request("GET", found.path(namespace), _what(found, namespace), query)
+            except NotFoundError:
+                return objects, ""
+            objects += [_typed(found, item) for item in page["items"]]
+            token = page["metadata"].get("continue")
+            if not token:
+                return objects, page["metadata"].get("resourceVersion", "")
+            query["continue"] = token
+
+    def apply(
+        self,
+        obj: Object,
+        *,
+        manager: str = names.FIELD_MANAGER,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        """Server-side apply; the object as the server then has it."""
+        meta = obj["metadata"]
+        return self._object(
+            "PATCH",
+            obj["kind"],
+            meta.get("namespace", ""),
+            meta["name"],
+            subresource,
+            query={"fieldManager": manager, "force": "true", "dryRun": "All" if dry_run else ""},
+            body=obj,
+            content=APPLY,
+        )
+
+    def create(self, obj: Object, *, manager: str = names.FIELD_MANAGER) -> Object:
+        """Create an object; a ConflictError if there is one of that name."""
+        found, meta = kind_of(obj["kind"]), obj["metadata"]
+        namespace = meta.get("namespace", "")
+        what = _what(found, namespace, meta.get("name", ""))
+        query = {"fieldManager": manager}
+        return _typed(found, self._request("POST", found.path(namespace), what, query, body=obj))
+
+    def replace(self, obj: Object, *, subresource: str = "") -> Object:
+        """Update an object as a whole; a ConflictError if it has changed since it was read."""
+        meta = obj["metadata"]
+        return self._object(
+            "PUT", obj["kind"], meta.get("namespace", ""), meta["name"], subresource, body=obj
+        )
+
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        body: Mapping[str, Any],
+        namespace: str = "",
+        *,
+        subresource: str = "",
+        content: str = MERGE,
+    ) -> Object | None:
+        """Merge `body` into an object; None when it doesn't exist."""
+        query = {"fieldManager": names.FIELD_MANAGER}
+        with suppress(NotFoundError):
+            return self._object(
+                "PATCH", kind, namespace, name, subresource, query=query, body=body, content=content
+            )
+        return None
+
+    def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        grace: int | None = None,
+        propagation: str = "Background",
+    ) -> bool:
+        """Ask for an object's deletion (only if it still is the one with this uid); False when there is none."""
+        options: dict[str, Any] = {"propagationPolicy": propagation}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        found = kind_of(kind)
+        try:
+            path, what = found.path(namespace, name), _what(found, namespace, name)
+            self._request("DELETE", path, what, body=options)
+        except NotFoundError:
+            return False
+        except ConflictError:
+            if not uid:
+                raise
+            return False  # another object of that name by now, which is not the one to delete
+        return True
+
+    def evict(self, pod: Object) -> None:
+        """Ask for a pod's eviction; ApiError 429 while a PodDisruptionBudget forbids it."""
+        meta = pod["metadata"]
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+            "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
+        }
+        found, namespace = kind_of("Pod"), meta["namespace"]
+        path = found.path(namespace, meta["name"], "eviction")
+        self._request("POST", path, _what(found, namespace, meta["name"]), body=body)
+
+    def logs(
+        self,
+        pod: str,
+        namespace: str,
+        container: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+    ) -> Iterator[str]:
+        """The lines of a container's log; with `follow` until it ends."""
+        query = {"container": container, "follow": "true" if follow else ""}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        found = kind_of("Pod")
+        response = self._open(
+            "GET",
+            found.path(namespace, pod, "log"),
+            query=query,
+            what=f"the log of {_what(found, namespace, pod)}",
+            read_seconds=None if follow else READ_SECONDS,
+        )
+        for line in _lines(response):
+            yield line.decode(errors="replace")
+
+    def watch(
+        self,
+        kind: str,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        version: str = "",
+        seconds: int = 300,
+    ) -> "Stream":
+        """One stream of changes from a resource version on. `watch.py` makes an endless one of it."""
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": labels,
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        found = kind_of(kind)
+        what = _what(found, namespace)
+        response = self._open(
+            "GET",
+            found.path(namespace),
+            query=query,
+            what=what,
+            read_seconds=seconds + READ_SECONDS,
+        )
+        return Stream(response)
+
+    def raw(self, path: str, *, seconds: float = READ_SECONDS) -> str | None:
+        """What a GET of a path answers, as text; None for 404."""
+        try:
+            response = self._open("GET", path, what=path, read_seconds=seconds)
+        except NotFoundError:
+            return None
+        return _body(response).decode(errors="replace")
+
+    def version(self, *, seconds: float = READ_SECONDS) -> str:
+        """The server's version, such as `v1.36.3`: also the shortest proof that this user gets an answer."""
+        return str(json.loads(self.raw("/version", seconds=seconds) or "{}").get("gitVersion", ""))
+
+    def _object(
+        self,
+        method: str,
+        kind: str,
+        namespace: str,
+        name: str,
+        subresource: str = "",
+        **request: Any,
+    ) -> Object:
+        """The object that a request about it answers."""
+        found = kind_of(kind)
+        path, what = found.path(namespace, name, subresource), _what(found, namespace, name)
+        return _typed(found, self._request(method, path, what, **request))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Any = None,
+        content: str = "application/json",
+    ) -> Object:
+        """The JSON object that a request answers."""
+        response = self._open(method, path, what=what, query=query, body=body, content=content)
+        result = json.loads(_body(response))
+        if not isinstance(result, dict):
+            raise ApiError(f"{self.title}: {what}: the answer is not an object")
+        return result
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
+        read_seconds: float | None = READ_SECONDS,
+    ) -> urllib3.HTTPResponse:
+        if method != "GET" and "dryRun" not in (query or {}):
+            with self._lock:
+                self.writes.count += 1
+        try:
+            response: urllib3.HTTPResponse = self._dynamic.request(
+                method,
+                quote(path),
+                body=body,
+                query_params=[(key, value) for key, value in (query or {}).items() if value],
+                content_type=content,
+                serialize=False,
+                _request_timeout=(CONNECT_SECONDS, read_seconds),
+            )
+        except ApiException as error:
+            raise self._error(method, what, error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise self._silence(method, what, error) from None
+        return response
+
+    def _error(self, method: str, what: str, error: ApiException) -> KubeceptionError:
+        """A refused or failed request as a person is told of it."""
+        status, reason, said = int(error.status or 0), "", str(error.reason or "")
+        try:
+            answer = json.loads(error.body or "")
+            reason, said = answer.get("reason") or "", answer.get("message") or said
+        except (ValueError, AttributeError):
+            pass
+        message = f"{self.title}: {VERBS[method]} {what}: {said.strip()}"
+        if status == 0:
+            return self._silence(method, what, error)
+        if status == 404:
+            return NotFoundError(message)
+        if status == 409:
+            return ConflictError(message)
+        hint = {
+            401: "The credentials in the kubeconfig are not (or no longer) accepted.",
+            403: "This user lacks the right to do that.",
+        }.get(status, "")
+        return ApiError(message, status=status, reason=reason, hint=hint)
+
+    def _silence(self, method: str, what: str, error: Exception) -> ApiError:
+        """A request that got no answer."""
+        cause: BaseException = error
+        if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+            cause = error.reason
+        reason, found, hint = "Unreachable", str(cause).split(": ", 1)[-1], ""
+        text = str(error)
+        if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+            found = f"nothing answers within {CONNECT_SECONDS:.0f} s"
+        elif isinstance(cause, urllib3.exceptions.ReadTimeoutError):
+            reason, found = "Timeout", "no answer in time"
+        elif "Connection refused" in text:
+            found = "connection refused"
+        elif "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in type(cause).__name__:
+            reason = "TLS"
+            hint = "The kubeconfig's certificate authority doesn't fit: is this another or a later cluster?"
+        message = f"{self.title} ({self.server}): {VERBS[method]} {what}: {found}"
+        return ApiError(message, status=0, reason=reason, hint=hint)
+
+    def _tls(self, options: dict[str, Any]) -> ssl.SSLContext:
+        """One TLS context for all connections; only the given CA counts, where one is given."""
+        try:
+            context = ssl.create_default_context(cafile=options.pop("ca_certs", None))
+            if certificate := options.pop("cert_file", None):
+                context.load_cert_chain(certificate, options.pop("key_file", None))
+        except (OSError, ssl.SSLError) as error:
+            raise ApiError(f"{self.title}: the certificates of the kubeconfig: {error}") from None
+        for used in ("key_file", "ca_cert_data"):
+            options.pop(used, None)
+        return context
+
+
+class Stream:
+    """The events of one watch request: (type, object) pairs. `close` ends it from another thread."""
+
+    def __init__(self, response: urllib3.HTTPResponse) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[tuple[str, Object]]:
+        for line in _lines(self._response):
+            event = json.loads(line)
+            yield event["type"], event["object"]
+
+    def close(self) -> None:
+        self._response.shutdown()
+
+
+VERBS: Final = {
+    "GET": "reading",
+    "POST": "creating",
+    "PUT": "updating",
+    "PATCH": "writing",
+    "DELETE": "deleting",
+}
+
+
+def _typed(kind: Kind, answer: Object) -> Object:
+    """The object with its kind, which the items of a list lack."""
+    return {"apiVersion": kind.api_version, "kind": kind.name, **answer}
+
+
+def _what(kind: Kind, namespace: str, name: str = "") -> str:
+    """`Secret kube-system/token`, or `Secrets in kube-system`."""
+    if name:
+        return f"{kind.name} {namespace}/{name}" if namespace else f"{kind.name} {name}"
+    return f"{kind.plural} in {namespace}" if namespace else kind.plural
+
+
+def _body(response: urllib3.HTTPResponse) -> bytes:
+    """All of an answer; an ApiError where it is too large or breaks off."""
+    try:
+        data: bytes = response.read(BODY_LIMIT)
+        if len(data) == BODY_LIMIT:
+            raise ApiError(f"an answer is longer than {BODY_LIMIT >> 20} MiB")
+        response.read()  # the end of the stream: the connection can be used again
+    except urllib3.exceptions.HTTPError as error:
+        raise ApiError(f"an answer broke off: {error}", reason="Unreachable") from None
+    finally:
+        response.release_conn()
+    return data
+
+
+def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    """The lines of a streamed answer until it ends, is closed or breaks off."""
+    rest = b""
+    try:
+        while chunk := response.read1(1 << 16):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+            if len(rest) > BODY_LIMIT:
+                raise ApiError(f"a line is longer than {BODY_LIMIT >> 20} MiB")
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError):
+        pass  # what a closed or broken connection raises depends on where it breaks
+    finally:
+        response.close()
+    if rest:
+        yield rest
+
+
+def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
+    """The kubeconfig's one context, with whatever credential plug-in it names."""
+    configuration = Configuration()
+    try:
+        kubernetes_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+            kubeconfig, client_configuration=configuration, persist_config=False
+        )
+    except (kubernetes_config.ConfigException, KeyError, TypeError, ValueError) as error:
+        raise ApiError(f"{title}: its kubeconfig can't be used: {error}") from None
+    configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.retries = urllib3.Retry(
+        total=3,
+        connect=0,
+        redirect=0,
+        read=1,
+        status=2,
+        backoff_factor=0.1,
+        allowed_methods=("GET", "PATCH", "PUT", "DELETE"),
+        raise_on_status=False,
+    )
+    return configuration

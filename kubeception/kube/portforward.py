@@ -1,0 +1,95 @@
+"""A port of a pod on 127.0.0.1, carried through the API server of the cluster the pod runs in."""
+
+import socket
+import threading
+from contextlib import closing, suppress
+from typing import Self
+
+from kubeception.errors import ApiError
+from kubeception.kube.client import Cluster
+from kubeception.kube.kinds import kind
+
+CHUNK = 1 << 16
+
+
+class PortForward:
+    """A local listener; each connection to it becomes one to the pod's port, any number at a time.
+
+    What is carried stays encrypted from end to end if it was: nobody between reads it.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int) -> None:
+        self._cluster, self._port = cluster, port
+        self._url = cluster.server + kind("Pod").path(namespace, pod, "portforward")
+        self._title = f"port {port} of Pod {namespace}/{pod}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, name=f"forward {pod}", daemon=True).start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._listener.getsockname()
+        return str(host), int(port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; connections end when either side closes them."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                local, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(local,), daemon=True).start()
+
+    def _serve(self, local: socket.socket) -> None:
+        with closing(local):
+            try:
+                remote = self._dial()
+            except ApiError:
+                return  # the other end sees a closed connection, as it would without a tunnel
+            with closing(remote):
+                back = threading.Thread(target=_pump, args=(remote, local), daemon=True)
+                back.start()
+                _pump(local, remote)
+                back.join()
+
+    def _dial(self) -> socket.socket:
+        from kubernetes.client import ApiException
+        from kubernetes.stream.ws_client import portforward_call
+
+        configuration = self._cluster.configuration
+        headers = {}
+        if token := configuration.get_api_key_with_prefix("BearerToken"):
+            headers["authorization"] = token
+        try:
+            forward = portforward_call(  # type: ignore[no-untyped-call]
+                configuration,
+                "GET",
+                self._url,
+                query_params=[("ports", str(self._port))],
+                headers={**headers, "sec-websocket-protocol": "v4.channel.k8s.io"},
+            )
+        except ApiException as error:
+            raise ApiError(f"{self._title}: {error.reason}") from None
+        remote: socket.socket = forward.socket(self._port)
+        return remote
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Carry octets until the source ends, then tell the sink."""
+    with suppress(OSError):
+        while data := source.recv(CHUNK):
+            sink.sendall(data)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

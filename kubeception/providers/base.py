@@ -1,0 +1,75 @@
+"""What a node provider is: it says how a machine is made and what has become of it; others decide and write."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from kubeception.api.v1alpha1 import NodePool
+from kubeception.kube.client import Cluster
+from kubeception.plan.bootstrap import Bootstrap
+from kubeception.plan.context import PlanContext
+from kubeception.plan.facts import Object
+
+
+class Phase(StrEnum):
+    """How far a machine is, as its provider sees it."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    ENDED = "Ended"
+    """It won't come back: it is to be replaced."""
+    REMOVING = "Removing"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine, meant to be the node of the same name for all its life."""
+
+    name: str
+    pool: str
+    phase: Phase
+    created: datetime
+    uid: str = ""
+    """Of the object that is the machine in the host."""
+    instance: str = ""
+    """Of its present life; another one means that its disk is gone."""
+    address: str = ""
+    """Where the host and other machines reach it."""
+    host_node: str = ""
+    message: str = ""
+    """Why it is in this phase, in words; empty when all is well."""
+    joined_instance: str = ""
+    """The life in which it became a node."""
+    draining_since: datetime | None = None
+
+    def ended(self, message: str) -> "Machine":
+        """This machine, found to be beyond use."""
+        return replace(self, phase=Phase.ENDED, message=message)
+
+
+class NodeProvider(Protocol):
+    """A source of machines."""
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """Kinds of host objects its machines are made of, the machine itself first; others are observed with it."""
+
+    def preflight(self, host: Cluster) -> None:
+        """Raise KubeceptionError, naming what to install, when the host can't run such machines."""
+        ...
+
+    def render(
+        self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
+    ) -> list[Object]:
+        """The host objects of a new machine, in the order they are written."""
+        ...
+
+    def machines(self, objects: Iterable[Object]) -> list[Machine]:
+        """The machines that these objects are."""
+        ...
+
+    def provider_id(self, ctx: PlanContext, machine: str) -> str:
+        """`spec.providerID` of the machine's node."""
+        ...

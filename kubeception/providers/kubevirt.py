@@ -1,0 +1,153 @@
+"""Worker nodes as KubeVirt virtual machines: one VirtualMachine each, its user data in a Secret of the same name."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from kubeception import names
+from kubeception.api.v1alpha1 import NodePool
+from kubeception.errors import KubeceptionError
+from kubeception.kube.client import Cluster
+from kubeception.plan.bootstrap import Bootstrap
+from kubeception.plan.context import PlanContext
+from kubeception.plan.facts import Object
+from kubeception.plan.render import manifest
+from kubeception.plan.versions import image
+from kubeception.providers.base import Machine, Phase
+
+INTERFACE: Final = "default"
+CONSOLE_CONTAINER: Final = "guest-console-log"
+"""Container of the virt-launcher pod whose log is the serial console."""
+
+TROUBLES: Final = {
+    "ErrorUnschedulable": "no host node has room for it",
+    "ErrImagePull": "its disk image can't be pulled",
+    "ImagePullBackOff": "its disk image can't be pulled",
+}
+"""What `printableStatus` says of a machine that doesn't start."""
+
+
+class KubeVirt:
+    """VirtualMachines of the host cluster."""
+
+    name: ClassVar[str] = "kubevirt"
+    kinds: ClassVar[tuple[str, ...]] = ("VirtualMachine", "VirtualMachineInstance")
+
+    def preflight(self, host: Cluster) -> None:
+        served = host.raw("/apis/kubevirt.io/v1")
+        if served is None:
+            raise KubeceptionError(
+                f"{host.title}: KubeVirt is not installed there, and workers are virtual machines",
+                hint="Install it (https://kubevirt.io/user-guide/cluster_admin/installation) or use --workers 0; "
+                "`kubeception lab up` makes a host cluster that has it.",
+            )
+        found = host.list("KubeVirt")
+        phases = [item.get("status", {}).get("phase", "not deployed yet") for item in found]
+        if "Deployed" not in phases:
+            state = phases[0] if phases else "without a KubeVirt object"
+            raise KubeceptionError(
+                f"{host.title}: KubeVirt is there but not ready: {state}",
+                hint="Wait until `kubectl get kubevirt --all-namespaces` shows Deployed.",
+            )
+        if not any(r["name"] == "virtualmachines" for r in json.loads(served)["resources"]):
+            raise KubeceptionError(f"{host.title}: KubeVirt there serves no VirtualMachines")
+
+    def render(
+        self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
+    ) -> list[Object]:
+        labels = {names.MACHINE_LABEL: machine, names.POOL_LABEL: pool.name}
+        options = pool.spec.kubevirt
+        seed = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": machine, "namespace": ctx.nodes_namespace, "labels": labels},
+            "stringData": {"userdata": boot.cloud_config()},
+        }
+        vm = manifest(
+            "kubevirt/vm.yaml.j2",
+            {
+                "machine": machine,
+                "namespace": ctx.nodes_namespace,
+                "labels": {**labels, names.CLUSTER_LABEL: ctx.id},
+                "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
+                "cpus": options.cpus,
+                "memory": options.memory,
+                "image": options.image or image("node-disk", ctx.spec.version),
+            },
+        )
+        return [seed, vm]
+
+    def machines(self, objects: Iterable[Object]) -> list[Machine]:
+        known = list(objects)
+        instances = {
+            obj["metadata"]["name"]: obj for obj in known if obj["kind"] == "VirtualMachineInstance"
+        }
+        return [
+            _machine(obj, instances.get(obj["metadata"]["name"]))
+            for obj in known
+            if obj["kind"] == "VirtualMachine" and names.MACHINE_LABEL in _labels(obj)
+        ]
+
+    def provider_id(self, ctx: PlanContext, machine: str) -> str:
+        return f"kubevirt://{ctx.nodes_namespace}/{machine}"
+
+
+def _machine(vm: Object, vmi: Object | None) -> Machine:
+    meta, status = vm["metadata"], vm.get("status", {})
+    annotations = meta.get("annotations", {})
+    printable = status.get("printableStatus", "")
+    phase, message = _phase(vm, vmi)
+    draining = annotations.get(names.DRAINING_ANNOTATION)
+    return Machine(
+        name=meta["name"],
+        pool=_labels(vm).get(names.POOL_LABEL, ""),
+        phase=phase,
+        created=datetime.fromisoformat(meta["creationTimestamp"]),
+        uid=meta["uid"],
+        instance=vmi["metadata"]["uid"] if vmi else "",
+        address=_address(vmi),
+        host_node=(vmi or {}).get("status", {}).get("nodeName", ""),
+        message=message or TROUBLES.get(printable, ""),
+        joined_instance=annotations.get(names.INSTANCE_ANNOTATION, ""),
+        draining_since=datetime.fromisoformat(draining) if draining else None,
+    )
+
+
+def _phase(vm: Object, vmi: Object | None) -> tuple[Phase, str]:
+    """The phase, and why, where that needs saying."""
+    if "deletionTimestamp" in vm["metadata"]:
+        return Phase.REMOVING, ""
+    joined = vm["metadata"].get("annotations", {}).get(names.INSTANCE_ANNOTATION)
+    found = vmi["metadata"]["uid"] if vmi else ""
+    if joined and found != joined:
+        return Phase.ENDED, "the guest it was is gone"
+    status = (vmi or {}).get("status", {})
+    if status.get("phase") in ("Failed", "Succeeded"):
+        return Phase.ENDED, f"the guest ended: {status.get('reason') or status['phase']}"
+    if status.get("phase") == "Running":
+        return Phase.RUNNING, ""
+    return Phase.PENDING, _trouble(vm)
+
+
+def _trouble(vm: Object) -> str:
+    """What keeps a machine from starting, as KubeVirt says it."""
+    for condition in vm.get("status", {}).get("conditions", ()):
+        failed = condition["type"] == "Failure" and condition["status"] == "True"
+        stuck = condition["type"] == "PodScheduled" and condition["status"] == "False"
+        if failed or stuck:
+            return str(condition.get("message") or condition.get("reason") or "")
+    return ""
+
+
+def _address(vmi: Object | None) -> str:
+    interfaces: list[Mapping[str, Any]] = (vmi or {}).get("status", {}).get("interfaces") or []
+    for interface in interfaces:
+        if interface.get("name") == INTERFACE:
+            return str(interface.get("ipAddress", ""))
+    return ""
+
+
+def _labels(obj: Object) -> Mapping[str, str]:
+    labels: Mapping[str, str] = obj["metadata"].get("labels", {})
+    return labels
