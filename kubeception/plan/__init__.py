@@ -1,1 +1,1 @@
-"""Pure computation: what a tenant is, from its spec and the facts observed. No I/O, no clock, no randomness of its own."""
+"""Pure computation: a tenant from its spec and the facts observed. No I/O, no clock, no randomness of its own."""

@@ -13,6 +13,7 @@ from kubeception.plan.keys import KeySource
 from kubeception.plan.network import NetworkPlan, plan_network
 from kubeception.plan.pki import Pki
 from kubeception.plan.render import manifest
+from kubeception.plan.versions import image
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class PlanContext:
         `ctx` is always among them.
         """
         return manifest(f"components/{template}", {"ctx": self, **values})
+
+    def image(self, name: str) -> str:
+        """The image of `name`, a key of plan.versions.IMAGES, for the tenant's version."""
+        return image(name, self.spec.version)
 
     def labels(self, component: str) -> Mapping[str, str]:
         """The labels every host object of a component carries."""

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 
-def kubeconfig(  # noqa: D417
+def kubeconfig(
     *,
     name: str,
     server: str,

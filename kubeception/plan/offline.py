@@ -5,9 +5,8 @@ from typing import Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
-from kubeception.plan.endpoint import API_PORT, API_SERVICE, TUNNEL_PORT
+from kubeception.plan.endpoint import API_PORT, API_SERVICE, ETCD_SERVICE, TUNNEL_PORT
 from kubeception.plan.facts import Facts, HostFacts, Object
-from kubeception.plan.endpoint import ETCD_SERVICE
 
 NODE_ADDRESS: Final = "203.0.113.10"
 API_ADDRESS: Final = "192.0.2.10"

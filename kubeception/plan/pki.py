@@ -1,123 +1,242 @@
-"""A tenant's certificates and keys, as one table, and the rule of when each is kept, renewed or refused.
+"""A tenant's certificates and keys: which there are, and when each is kept, renewed or refused.
 
     serving          kube-apiserver's certificate; and its client certificate for kubelets, because `kubeadm join`
-                     makes the CA of cluster-info the one kubelets trust clients by
-    client           everybody who talks to kube-apiserver with a certificate, kubelets included
+                     makes the CA of cluster-info the one by which kubelets trust clients
+    client           everybody who shows kube-apiserver a certificate, kubelets included
     kubelet-serving  the kubelets' own API
     etcd             etcd and its only client
-    front-proxy      kube-apiserver to aggregated API servers
+    front-proxy      kube-apiserver towards aggregated API servers
     tunnel           konnectivity server and agents
 
-Material lives in Secrets of the control plane's namespace, one for each CA and one for each reader of leaf
-certificates, so that mounting a Secret hands out nothing beyond what its reader needs. A CA, a signing key or
-the encryption key that exists is never replaced: without it data and credentials in use are lost. One that
-can't be read is an error. Leaves are issued anew after two thirds of their life or when a name is missing.
+Material lives in Secrets of the control plane's namespace: one for each CA, and one for each reader of leaf
+certificates, so that mounting a Secret hands out nothing beyond what its reader needs. CAs, the signing key and
+the encryption key are roots: what depends on them is lost with them. Their Secrets are immutable, so that not
+even two engines at once replace one, and a root that can't be read is an error. A leaf is issued anew after two
+thirds of its life, or when it lacks a name it must cover.
 """
 
-import base64
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from kubeception.errors import KubeceptionError
-from kubeception.plan.endpoint import API_SERVICE, ETCD_SERVICE, cluster_ip
-from kubeception.plan.kubeconfig import kubeconfig
+from kubeception.plan import x509
+from kubeception.plan.endpoint import API_SERVICE, ETCD_SERVICE, Endpoint, cluster_ip
 from kubeception.plan.facts import Object
+from kubeception.plan.kubeconfig import kubeconfig
+from kubeception.plan.secret import data_of, opaque
+from kubeception.plan.x509 import Pair, Profile
 
 if TYPE_CHECKING:
     from kubeception.plan.context import PlanContext
 
-CA_LIFE: Final = timedelta(days=3652)
-LEAF_LIFE: Final = timedelta(days=365)
-BACKDATE: Final = timedelta(minutes=5)
-"""How far clocks may be behind ours when a certificate is new."""
-
 CAS: Final = ("serving", "client", "kubelet-serving", "etcd", "front-proxy", "tunnel")
-SERVICE_ACCOUNT_SECRET: Final = "service-account"
-ENCRYPTION_SECRET: Final = "encryption"
-TRUST: Final = "trust"
-"""The ConfigMap with the certificates of all CAs, without their keys."""
+SERVICE_ACCOUNT: Final = "service-account"
+"""The Secret with the key that signs service account tokens, `sa.key`, and its public half, `sa.pub`."""
+ENCRYPTION_KEY: Final = "encryption-key"
+ENCRYPTION_KEY_SIZE: Final = 32
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A row of the table: files `<name>.crt` and `<name>.key` of Secret `secret`."""
+    """A certificate: files `<name>.crt` and `<name>.key` of Secret `secret`, signed by `ca`."""
 
-    name: str
     secret: str
+    name: str
     ca: str
-    common_name: str
-    organizations: tuple[str, ...] = ()
-    server: bool = False
-    client: bool = False
+    profile: Profile
+
+
+def _client(name: str, *groups: str) -> Profile:
+    return Profile(name, groups, client=True)
 
 
 LEAVES: Final = (
-    Leaf("serving", "kube-apiserver", "serving", "kube-apiserver", server=True),
-    Leaf(
-        "kubelet-client", "kube-apiserver", "serving", "kube-apiserver-kubelet-client", client=True
-    ),
-    Leaf("etcd-client", "kube-apiserver", "etcd", "kube-apiserver", client=True),
-    Leaf("front-proxy-client", "kube-apiserver", "front-proxy", "front-proxy-client", client=True),
-    Leaf("tunnel-server", "konnectivity-server", "tunnel", "konnectivity-server", server=True),
-    Leaf("tunnel-agent", "konnectivity-agent", "tunnel", "konnectivity-agent", client=True),
-    Leaf("etcd", "etcd", "etcd", "etcd", server=True, client=True),
-    Leaf(
-        "client", "kube-controller-manager", "client", "system:kube-controller-manager", client=True
-    ),
-    Leaf("client", "kube-scheduler", "client", "system:kube-scheduler", client=True),
-    Leaf("client", "engine", "client", "kubeception", ("system:masters",), client=True),
-    Leaf("client", "admin", "client", "kubernetes-admin", ("kubeadm:cluster-admins",), client=True),
+    Leaf("kube-apiserver", "serving", "serving", Profile("kube-apiserver", server=True)),
+    Leaf("kube-apiserver", "kubelet-client", "serving", _client("kube-apiserver-kubelet-client")),
+    Leaf("kube-apiserver", "etcd-client", "etcd", _client("kube-apiserver")),
+    Leaf("kube-apiserver", "front-proxy-client", "front-proxy", _client("front-proxy-client")),
+    Leaf("kube-controller-manager", "client", "client", _client("system:kube-controller-manager")),
+    Leaf("kube-scheduler", "client", "client", _client("system:kube-scheduler")),
+    Leaf("konnectivity-server", "tunnel", "tunnel", Profile("konnectivity-server", server=True)),
+    Leaf("konnectivity-agent", "tunnel", "tunnel", _client("konnectivity-agent")),
+    Leaf("etcd", "etcd", "etcd", Profile("etcd", server=True, client=True)),
+    Leaf("engine", "client", "client", _client("kubeception", "system:masters")),
+    Leaf("admin", "client", "client", _client("kubernetes-admin", "kubeadm:cluster-admins")),
 )
-"""Every leaf certificate of a tenant. `engine` is what this program uses, `admin` what a person gets."""
+"""Every leaf certificate of a tenant. `engine` is this program's own, `admin` a person's."""
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate and its private key, PEM."""
-
-    cert: bytes
-    key: bytes = field(repr=False)
+TRUST: Final[Mapping[str, tuple[str, ...]]] = {
+    "kube-apiserver": ("client", "kubelet-serving", "etcd", "front-proxy"),
+    "kube-controller-manager": ("serving", "client", "kubelet-serving", "front-proxy"),
+    "kube-scheduler": ("serving",),
+    "konnectivity-server": ("tunnel",),
+    "konnectivity-agent": ("tunnel",),
+    "etcd": ("etcd",),
+    "engine": ("serving",),
+    "admin": ("serving",),
+}
+"""The CAs each reader checks its peers by: files `<ca>-ca.crt` beside its own certificates."""
 
 
 class Pki:
-    """The material of one tenant: read from the host's Secrets where it exists and holds, else made."""
+    """The material of one tenant: what the host's Secrets hold where that is good, else made."""
 
     def __init__(self, ctx: "PlanContext") -> None:
         self._ctx = ctx
+        self._made: dict[tuple[str, str], Pair] = {}
 
     def ca(self, name: str) -> Pair:
-        """A CA of `CAS`.
+        """The CA `name` of `CAS`.
 
         Raises KubeceptionError when its Secret exists and can't be read.
         """
-        raise NotImplementedError
+        if (name, "") not in self._made:
+            self._made[name, ""] = self._existing_ca(name) or x509.self_signed(
+                f"{name}-ca.{self._ctx.id}",
+                self._ctx.keys,
+                f"ca-{name}",
+                self._ctx.facts.now,
+            )
+        return self._made[name, ""]
 
     def leaf(self, secret: str, name: str = "client") -> Pair:
-        """A certificate of `LEAVES`."""
-        raise NotImplementedError
+        """The certificate `name` of Secret `secret`."""
+        if (secret, name) not in self._made:
+            row = next(leaf for leaf in LEAVES if (leaf.secret, leaf.name) == (secret, name))
+            self._made[secret, name] = self._issue(row)
+        return self._made[secret, name]
 
-    def secrets(self) -> Iterable[Object]:
-        """Every Secret, complete, and the ConfigMap `trust`."""
-        raise NotImplementedError
+    @cached_property
+    def service_account_key(self) -> bytes:
+        """The private key that signs service account tokens, PEM.
+
+        Raises KubeceptionError when its Secret exists and can't be read.
+        """
+        if (held := self._held(SERVICE_ACCOUNT)) is not None:
+            key = held.get("sa.key", b"")
+            if x509.public_key(key) is None:
+                raise self._broken(SERVICE_ACCOUNT, "sa.key is no private key")
+            return key
+        return x509.private_key_pem(self._ctx.keys.private_key(SERVICE_ACCOUNT))
+
+    @cached_property
+    def encryption_key(self) -> bytes:
+        """The key Secrets are encrypted with at rest, 32 octets.
+
+        Raises KubeceptionError when its Secret exists and can't be read.
+        """
+        if (held := self._held(ENCRYPTION_KEY)) is not None:
+            key = held.get("secretbox", b"")
+            if len(key) != ENCRYPTION_KEY_SIZE:
+                raise self._broken(ENCRYPTION_KEY, f"secretbox has {len(key)} octets")
+            return key
+        return self._ctx.keys.random_bytes(ENCRYPTION_KEY, ENCRYPTION_KEY_SIZE)
+
+    def roots(self) -> Iterator[Object]:
+        """The Secrets that are never replaced."""
+        for name in CAS:
+            pair = self.ca(name)
+            yield self._root(f"ca-{name}", {"tls.crt": pair.cert, "tls.key": pair.key})
+        key = self.service_account_key
+        yield self._root(SERVICE_ACCOUNT, {"sa.key": key, "sa.pub": x509.public_key(key) or b""})
+        yield self._root(ENCRYPTION_KEY, {"secretbox": self.encryption_key})
+
+    def leaves(self) -> Iterator[Object]:
+        """The Secrets of leaf certificates, one for each reader."""
+        for secret, trusted in TRUST.items():
+            data = {f"{ca}-ca.crt": self.ca(ca).cert for ca in trusted}
+            for row in LEAVES:
+                if row.secret == secret:
+                    pair = self.leaf(secret, row.name)
+                    data |= {f"{row.name}.crt": pair.cert, f"{row.name}.key": pair.key}
+            yield opaque(self._ctx.namespace, secret, data)
 
     def engine_kubeconfig(self) -> dict[str, Any]:
-        """What this program talks to the tenant with (group system:masters, which needs no binding)."""
-        raise NotImplementedError
+        """What this program talks to the tenant with: group system:masters, which needs no binding."""
+        return self._kubeconfig("engine", "kubeception", self._endpoint().url)
 
     def admin_kubeconfig(self) -> dict[str, Any]:
-        """What a person gets: cluster administrator by a ClusterRoleBinding, at the endpoint's `url`."""
-        raise NotImplementedError
+        """What a person gets: administrator by the binding kubeadm:cluster-admins, at the endpoint's `url`."""
+        return self._kubeconfig("admin", "kubernetes-admin", self._endpoint().url)
 
     def bootstrap_kubeconfig(self, token: str) -> dict[str, Any]:
         """For `kubeadm join` with discovery by file, at the endpoint's `internal_url`."""
-        raise NotImplementedError
+        return kubeconfig(
+            name=self._ctx.cluster.name,
+            server=self._endpoint().internal_url,
+            ca=self.ca("serving").cert,
+            user="kubelet-bootstrap",
+            token=token,
+        )
+
+    def _kubeconfig(self, secret: str, user: str, server: str) -> dict[str, Any]:
+        pair = self.leaf(secret)
+        return kubeconfig(
+            name=self._ctx.cluster.name,
+            server=server,
+            ca=self.ca("serving").cert,
+            user=user,
+            cert=pair.cert,
+            key=pair.key,
+        )
+
+    def _endpoint(self) -> Endpoint:
+        if self._ctx.endpoint is None:
+            raise KubeceptionError(
+                f"the API server of {self._ctx.cluster.name} has no address yet",
+                hint="Create the cluster first, or wait until its Service has one.",
+            )
+        return self._ctx.endpoint
+
+    def _existing_ca(self, name: str) -> Pair | None:
+        secret = f"ca-{name}"
+        held = self._held(secret)
+        if held is None:
+            return None
+        pair = Pair(held.get("tls.crt", b""), held.get("tls.key", b""))
+        if problem := x509.ca_problem(pair, self._ctx.facts.now):
+            raise self._broken(secret, problem)
+        return pair
+
+    def _issue(self, row: Leaf) -> Pair:
+        """The leaf as it is held if that still serves, else a new one."""
+        ca, now = self.ca(row.ca), self._ctx.facts.now
+        profile = replace(row.profile, sans=self._sans(row.name) if row.profile.server else ())
+        held = self._held(row.secret) or {}
+        pair = Pair(held.get(f"{row.name}.crt", b""), held.get(f"{row.name}.key", b""))
+        if x509.still_good(pair, profile, ca, now):
+            return pair
+        return x509.issue(profile, ca, self._ctx.keys, f"{row.secret}-{row.name}", now)
+
+    def _sans(self, name: str) -> tuple[str, ...]:
+        """The names and addresses by which a server is dialled."""
+        ctx = self._ctx
+        if name == "etcd":
+            service = ETCD_SERVICE
+            addresses: tuple[str, ...] = (cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),)
+        else:
+            service = API_SERVICE
+            addresses = self._endpoint().sans
+        sans = ["localhost", "127.0.0.1", service, f"{service}.{ctx.namespace}.svc", *addresses]
+        if name == "serving":
+            domain = ctx.network.dns_domain
+            kubernetes = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+            sans += [*kubernetes, f"kubernetes.default.svc.{domain}", ctx.network.api_ip]
+        return tuple(dict.fromkeys(filter(None, sans)))
+
+    def _held(self, secret: str) -> dict[str, bytes] | None:
+        """What a Secret of the host holds, or None when there is no such Secret."""
+        seen = self._ctx.seen("Secret", secret)
+        return None if seen is None else data_of(seen)
+
+    def _root(self, name: str, data: Mapping[str, bytes]) -> Object:
+        return opaque(self._ctx.namespace, name, data) | {"immutable": True}
+
+    def _broken(self, secret: str, problem: str) -> KubeceptionError:
+        return KubeceptionError(
+            f"Secret {self._ctx.namespace}/{secret} of {self._ctx.cluster.name} can't be used: {problem}",
+            hint="It is never replaced, since all that was signed with it would be lost. Restore it from a backup, "
+            "or delete the cluster.",
+        )

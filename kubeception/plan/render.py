@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound
 
+from kubeception import names
 from kubeception.plan.facts import Object
 
 
@@ -35,9 +36,11 @@ def _json(value: Any) -> str:
 
 @cache
 def _manifests() -> Environment:
-    return Environment(  # noqa: S701 - YAML, not HTML; every value is dumped as JSON
+    environment = Environment(  # noqa: S701 - YAML, not HTML; every value is dumped as JSON
         loader=_PackageData("manifests"), undefined=StrictUndefined, finalize=_json
     )
+    environment.globals["names"] = names
+    return environment
 
 
 @cache
@@ -58,6 +61,11 @@ def manifest(template: str, values: Mapping[str, Any]) -> Object:
 def text(template: str, values: Mapping[str, Any]) -> str:
     """The text that `cloud-init/<template>` renders; its values are put in as they are."""
     return _texts().get_template(template).render(values)
+
+
+def document(obj: Object) -> str:
+    """An object as the YAML text a ConfigMap or Secret carries."""
+    return yaml.safe_dump(obj, sort_keys=False)
 
 
 def _load(template: Template, values: Mapping[str, Any]) -> Object:

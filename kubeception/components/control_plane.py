@@ -1,0 +1,67 @@
+"""kube-apiserver, kube-controller-manager, kube-scheduler and the konnectivity server: one pod, one start."""
+
+import base64
+from collections.abc import Iterator, Mapping
+
+from kubeception import names
+from kubeception.components.base import Component, Readiness, deployment_ready
+from kubeception.plan.context import PlanContext
+from kubeception.plan.edit import restart_on_change, set_args
+from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
+from kubeception.plan.facts import Key, Object
+from kubeception.plan.render import document
+from kubeception.plan.secret import opaque
+
+FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
+ENCRYPTION_SECRET = "encryption"
+
+
+class ControlPlane(Component):
+    """A Deployment of one pod in which kube-apiserver comes first."""
+
+    name = "control-plane"
+    needs = ("certificates",)
+    title = "Control plane"
+
+    def objects(self, ctx: PlanContext) -> Iterator[Object]:
+        audited = ctx.spec.control_plane.audit.level != "None"
+        files = (*FILES, "audit-policy.yaml") if audited else FILES
+        data = {
+            file: document(ctx.manifest(f"control-plane/{file}.j2", api_port=API_PORT))
+            for file in files
+        }
+        yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
+        yield _encryption(ctx)
+
+        deployment = ctx.manifest(
+            "control-plane/deployment.yaml.j2",
+            labels=ctx.labels(self.name),
+            api_port=API_PORT,
+            tunnel_port=TUNNEL_PORT,
+            etcd=cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),
+            issuer=f"https://{ctx.id}.{names.GROUP}",
+        )
+        if audited:
+            policy = "/etc/kubernetes/audit-policy.yaml"
+            set_args(
+                deployment,
+                "kube-apiserver",
+                {"audit-log-path": "-", "audit-policy-file": policy},
+            )
+        set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
+        tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
+        restart_on_change(deployment, *data.values(), tunnel.cert.decode())
+        yield deployment
+
+    def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
+        return deployment_ready(seen.get(("Deployment", ctx.namespace, "control-plane")))
+
+
+def _encryption(ctx: PlanContext) -> Object:
+    """How Secrets are stored: new ones as the first provider says, old ones are read by any of the two."""
+    key = {"name": "key1", "secret": base64.b64encode(ctx.pki.encryption_key).decode("ascii")}
+    providers: list[Object] = [{"secretbox": {"keys": [key]}}, {"identity": {}}]
+    if ctx.spec.encryption.provider == "none":
+        providers.reverse()
+    config = document(ctx.manifest("control-plane/encryption.yaml.j2", providers=providers))
+    return opaque(ctx.namespace, ENCRYPTION_SECRET, {"encryption.yaml": config.encode()})
