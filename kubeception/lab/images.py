@@ -158,10 +158,15 @@ exec libvirtd "$@"
 QEMU = (
     Entry(
         "etc/passwd",
-        text="root:x:0:0:root:/root:/bin/bash\nqemu:x:107:107:qemu:/home/qemu:/bin/bash\n",
+        text="root:x:0:0:root:/root:/bin/bash\nqemu:x:107:107:qemu:/home/qemu:/bin/bash\n"
+        "libvirt-qemu:x:64055:36:libvirt:/var/lib/libvirt:/usr/sbin/nologin\n",
         mode=0o644,
     ),
-    Entry("etc/group", text="root:x:0:\ntty:x:5:\nkvm:x:36:qemu\nqemu:x:107:\n", mode=0o644),
+    Entry(
+        "etc/group",
+        text="root:x:0:\ntty:x:5:\nkvm:x:36:qemu\nqemu:x:107:\nlibvirt-qemu:x:64055:\n",
+        mode=0o644,
+    ),
     shared("etc/libvirt/qemu.conf", "kubevirt/qemu.conf"),
     shared("etc/libvirt/virtqemud.conf", "kubevirt/virtqemud.conf"),
     shared("etc/libvirt/hooks/qemu", "kubevirt/qemu-hook", mode=0o755),

@@ -1,0 +1,171 @@
+"""What a lab's cluster has beside Kubernetes itself: routes, storage, metrics, KubeVirt."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubeception.errors import ApiError, NotFoundError, WaitTimeoutError
+from kubeception.kube.client import Cluster
+from kubeception.lab.command import output
+from kubeception.lab.parts import KUBEVIRT
+from kubeception.lab.report import Report
+from kubeception.lab.state import Lab
+from kubeception.plan.render import manifest
+from kubeception.plan.versions import image
+
+Object = dict[str, Any]
+
+MANAGER = "kubeception-lab"
+"""Field manager of all the lab applies."""
+WORKLOADS = ("Deployment", "DaemonSet")
+
+
+def host_objects(lab: Lab) -> list[Object]:
+    """Everything but KubeVirt."""
+    flannel = {
+        "Network": str(lab.pod_range),
+        "EnableNFTables": True,
+        "Backend": {"Type": "host-gw"},
+    }
+    registry = {"host": lab.registry, "hostFromClusterNetwork": lab.registry}
+    registry["hostFromContainerRuntime"] = lab.registry
+    helper = manifest("lab/local-path/helper-pod.yaml.j2", {"image": image("busybox")})
+    return [
+        manifest("lab/registry.yaml.j2", {"hosting": yaml.safe_dump(registry)}),
+        *items("flannel", config=json.dumps(flannel), image=image("flannel")),
+        *items(
+            "local-path/objects",
+            helper_pod=yaml.safe_dump(helper),
+            image=image("local-path-provisioner"),
+        ),
+        *items("metrics-server", image=image("metrics-server")),
+    ]
+
+
+def items(template: str, **values: Any) -> list[Object]:
+    """The objects of a template that is a List."""
+    found: list[Object] = manifest(f"lab/{template}.yaml.j2", values)["items"]
+    return found
+
+
+def kubevirt_objects(programs: Path, report: Report, *, emulation: bool) -> list[Object]:
+    """KubeVirt's namespace, what its own generator writes, its operator, and the object that has it installed."""
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace"}
+    parts = ("operator", "api", "controller", "handler", "launcher")
+    images = {part: f"quay.io/kubevirt/virt-{part}:{KUBEVIRT}" for part in parts}
+    return [
+        {**namespace, "metadata": {"name": "kubevirt", "labels": labels}},
+        *generated(programs, report),
+        manifest("lab/kubevirt/operator.yaml.j2", {"images": images, "version": KUBEVIRT}),
+        manifest("lab/kubevirt/kubevirt.yaml.j2", {"emulation": emulation}),
+    ]
+
+
+def generated(programs: Path, report: Report) -> list[Object]:
+    """KubeVirt's CRD, priority class and operator's RBAC; kept beside the programs, for parsing them takes a second."""
+    kept = programs.parent / "share" / f"kubevirt-{KUBEVIRT}.json"
+    generator = programs / "resource-generator"
+    if not kept.exists() or kept.stat().st_mtime < generator.stat().st_mtime:
+        objects = []
+        for kind in ("kv", "priorityclass", "operator-rbac"):
+            argv = [str(generator), f"-type={kind}", "-namespace=kubevirt"]
+            printed = output(argv, report, doing=f"generating KubeVirt's {kind}")
+            objects += [found for found in yaml.load_all(printed, yaml.CSafeLoader) if found]
+        draft = kept.with_suffix(".new")
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(objects))
+        draft.replace(kept)
+    found: list[Object] = json.loads(kept.read_text())
+    return found
+
+
+def apply(cluster: Cluster, objects: Iterable[Object], *, patience: float = 30.0) -> None:
+    """Apply in order. An object whose kind is not served yet (its CRD was applied just before) is tried again."""
+    until = time.monotonic() + patience
+    for obj in objects:
+        while True:
+            try:
+                cluster.apply(obj, manager=MANAGER)
+                break
+            except NotFoundError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something a lab waits for: `missing` says what is not yet so, or nothing."""
+
+    what: str
+    seconds: float
+    missing: Callable[[], Sequence[str]]
+    hint: str
+
+    def wait(self, report: Report) -> None:
+        """Return when nothing is missing. Raises WaitTimeoutError that names what is."""
+        until = time.monotonic() + self.seconds
+        told: Sequence[str] = ()
+        while missing := self.look():
+            if missing != told:
+                report.log(f"{self.what}: waiting for {'; '.join(missing)}")
+                told = missing
+            if time.monotonic() > until:
+                raise WaitTimeoutError(
+                    f"{self.what} took longer than {self.seconds:.0f} s: {'; '.join(missing)}",
+                    hint=self.hint,
+                )
+            time.sleep(0.25)
+
+    def look(self) -> Sequence[str]:
+        """What is missing; an API server that doesn't answer is."""
+        try:
+            return self.missing()
+        except ApiError as error:
+            return [error.message]
+
+
+def unready_nodes(cluster: Cluster, names: Iterable[str]) -> list[str]:
+    """Those of these nodes that are not Ready."""
+    nodes = {node["metadata"]["name"]: node for node in cluster.list("Node")}
+    return [f"node {name}" for name in names if not is_true(nodes.get(name, {}), "Ready")]
+
+
+def unready_workloads(cluster: Cluster, namespaces: Iterable[str]) -> list[str]:
+    """The Deployments and DaemonSets of these namespaces that are not wholly up."""
+    return [
+        f"{kind} {namespace}/{obj['metadata']['name']}"
+        for namespace in namespaces
+        for kind in WORKLOADS
+        for obj in cluster.list(kind, namespace)
+        if not is_up(obj)
+    ]
+
+
+def is_up(workload: Object) -> bool:
+    """Whether a Deployment or DaemonSet runs as it is now specified."""
+    status, generation = workload.get("status", {}), workload["metadata"]["generation"]
+    wanted = status.get("desiredNumberScheduled", workload["spec"].get("replicas"))
+    ready = status.get("numberReady", status.get("readyReplicas", 0))
+    return bool(status.get("observedGeneration") == generation and ready == wanted)
+
+
+def is_true(obj: Object, condition: str) -> bool:
+    """Whether a condition of an object is True."""
+    conditions = obj.get("status", {}).get("conditions", ())
+    return any(c["type"] == condition and c["status"] == "True" for c in conditions)
+
+
+def kubevirt_missing(cluster: Cluster) -> list[str]:
+    """What KubeVirt lacks to run virtual machines."""
+    kubevirt = cluster.get("KubeVirt", "kubevirt", "kubevirt") or {}
+    phase = kubevirt.get("status", {}).get("phase", "not seen by its operator")
+    if phase == "Deployed" and is_true(kubevirt, "Available"):
+        return []
+    return [f"KubeVirt is {phase}", *unready_workloads(cluster, ["kubevirt"])]

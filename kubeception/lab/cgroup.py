@@ -1,0 +1,107 @@
+"""The cgroups of a lab: one subtree per node in every hierarchy the machine has, v1 or v2."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubeception.errors import KubeceptionError
+
+MOUNT = Path("/sys/fs/cgroup")
+NEEDED = frozenset({"cpu", "cpuacct", "cpuset", "memory"})
+"""Hierarchies of cgroup v1 without which a kubelet does not start."""
+CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True)
+class Cgroups:
+    """The cgroup hierarchies of this machine."""
+
+    version: int
+    hierarchies: tuple[Path, ...]
+    """Mount points: a single one with v2, one per controller set with v1."""
+
+    @classmethod
+    def detect(cls, mount: Path = MOUNT) -> "Cgroups":
+        """What is mounted here. Raises KubeceptionError where it is not enough for a kubelet."""
+        if (mount / "cgroup.controllers").exists():
+            return cls(2, (mount,))
+        names = {path.name: path for path in sorted(mount.iterdir()) if is_v1(path)}
+        found = {part for name in names for part in name.split(",")}
+        if missing := NEEDED - found:
+            raise KubeceptionError(
+                f"cgroup controllers are missing below {mount}: {', '.join(sorted(missing))}",
+                hint="boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or mount them",
+            )
+        unique = {
+            path.resolve(): path for path in names.values()
+        }  # `cpu` may be a link to `cpu,cpuacct`
+        return cls(1, tuple(sorted(unique)))
+
+    def make(self, cgroup: str) -> tuple[Path, ...]:
+        """Make `cgroup` (like `lab/node-1`) in every hierarchy; the cgroup.procs files to enter.
+
+        With v2 a process may not live in a cgroup that has children with controllers: it enters a leaf.
+        """
+        leaf = f"{cgroup}/init" if self.version == 2 else cgroup
+        return tuple(make_path(top, leaf) / "cgroup.procs" for top in self.hierarchies)
+
+    def find(self, cgroup: str) -> Iterator[Path]:
+        """The folders `cgroup` has now."""
+        return (top / cgroup for top in self.hierarchies if (top / cgroup).is_dir())
+
+    def remove(self, cgroup: str, *, patience: float = 5.0) -> Sequence[Path]:
+        """Remove `cgroup` and all below it, once no process is in them; what could not be removed."""
+        until = time.monotonic() + patience
+        while True:
+            for top in self.find(cgroup):
+                remove_tree(top)
+            left = tuple(self.find(cgroup))
+            if not left or time.monotonic() > until:
+                return left
+            time.sleep(0.05)
+
+
+def is_v1(path: Path) -> bool:
+    """Whether this is the top of a v1 hierarchy: v2's empty mount beside them has no `tasks`."""
+    return (path / "tasks").exists()
+
+
+def make_path(top: Path, cgroup: str) -> Path:
+    """Make each cgroup on the way down; a v1 cpuset is of no use before it has cpus and mems."""
+    path = top
+    for part in cgroup.split("/"):
+        parent, path = path, path / part
+        path.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            own, inherited = path / name, parent / name
+            if (top / "tasks").exists() and own.exists() and not own.read_text().strip():
+                own.write_text(inherited.read_text())
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a cgroup and those below it, the deepest first, as far as they are empty."""
+    with suppress(OSError):
+        for child in path.iterdir():
+            if child.is_dir():
+                remove_tree(child)
+        path.rmdir()
+
+
+def may_raise_limits(status: Path = Path("/proc/self/status")) -> bool:
+    """Whether this process has CAP_SYS_RESOURCE: may lower an oom_score_adj and raise limits."""
+    for line in status.read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
+    return False
+
+
+def has_usable_kvm(cpuinfo: Path = Path("/proc/cpuinfo"), device: Path = Path("/dev/kvm")) -> bool:
+    """Whether guests can run on the processor itself.
+
+    Some hypervisors offer a /dev/kvm under which a stock kernel hangs: the processor must show vmx or svm too.
+    """
+    flags = next((x for x in cpuinfo.read_text().splitlines() if x.startswith("flags")), "").split()
+    return device.exists() and bool({"vmx", "svm"} & set(flags))
