@@ -4,16 +4,32 @@ from typing import Final
 
 from kubeception.components.base import Component
 from kubeception.components.control_plane import ControlPlane
+from kubeception.components.coredns import CoreDns
 from kubeception.components.endpoint import EndpointServices
 from kubeception.components.etcd import Etcd
+from kubeception.components.flannel import Flannel
+from kubeception.components.konnectivity_agent import KonnectivityAgent
+from kubeception.components.kube_proxy import KubeProxy
+from kubeception.components.kubeadm import Kubeadm
+from kubeception.components.local_path import LocalPath
+from kubeception.components.metrics_server import MetricsServer
 from kubeception.components.namespace import Namespaces
 from kubeception.components.pki import Certificates, Roots
 
 COMPONENTS: Final[tuple[Component, ...]] = (
+    # in the host
     Namespaces(),
     EndpointServices(),
     Roots(),
     Certificates(),
     Etcd(),
     ControlPlane(),
+    # in the tenant
+    Kubeadm(),
+    KubeProxy(),
+    Flannel(),
+    KonnectivityAgent(),
+    CoreDns(),
+    LocalPath(),
+    MetricsServer(),
 )

@@ -26,9 +26,14 @@ class Endpoint:
     extra_sans: tuple[str, ...] = ()
 
     @property
+    def authority(self) -> str:
+        """Host and port, as in a URL."""
+        return f"{_bracketed(self.host)}:{self.port}"
+
+    @property
     def url(self) -> str:
         """What kubeconfigs for people name."""
-        return f"https://{_bracketed(self.host)}:{self.port}"
+        return f"https://{self.authority}"
 
     @property
     def internal_url(self) -> str:

@@ -62,6 +62,7 @@ LEAVES: Final = (
     Leaf("konnectivity-server", "tunnel", "tunnel", Profile("konnectivity-server", server=True)),
     Leaf("konnectivity-agent", "tunnel", "tunnel", _client("konnectivity-agent")),
     Leaf("etcd", "etcd", "etcd", Profile("etcd", server=True, client=True)),
+    Leaf("metrics-server", "serving", "serving", Profile("metrics-server", server=True)),
     Leaf("engine", "client", "client", _client("kubeception", "system:masters")),
     Leaf("admin", "client", "client", _client("kubernetes-admin", "kubeadm:cluster-admins")),
 )
@@ -74,6 +75,7 @@ TRUST: Final[Mapping[str, tuple[str, ...]]] = {
     "konnectivity-server": ("tunnel",),
     "konnectivity-agent": ("tunnel",),
     "etcd": ("etcd",),
+    "metrics-server": ("serving", "kubelet-serving"),
     "engine": ("serving",),
     "admin": ("serving",),
 }
@@ -203,27 +205,27 @@ class Pki:
     def _issue(self, row: Leaf) -> Pair:
         """The leaf as it is held if that still serves, else a new one."""
         ca, now = self.ca(row.ca), self._ctx.facts.now
-        profile = replace(row.profile, sans=self._sans(row.name) if row.profile.server else ())
+        profile = replace(row.profile, sans=self._sans(row.secret) if row.profile.server else ())
         held = self._held(row.secret) or {}
         pair = Pair(held.get(f"{row.name}.crt", b""), held.get(f"{row.name}.key", b""))
         if x509.still_good(pair, profile, ca, now):
             return pair
         return x509.issue(profile, ca, self._ctx.keys, f"{row.secret}-{row.name}", now)
 
-    def _sans(self, name: str) -> tuple[str, ...]:
+    def _sans(self, secret: str) -> tuple[str, ...]:
         """The names and addresses by which a server is dialled."""
         ctx = self._ctx
-        if name == "etcd":
+        if secret == "metrics-server":
+            return ("metrics-server.kube-system.svc",)
+        service, addresses = API_SERVICE, self._endpoint().sans
+        if secret == "etcd":
             service = ETCD_SERVICE
-            addresses: tuple[str, ...] = (cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),)
-        else:
-            service = API_SERVICE
-            addresses = self._endpoint().sans
+            addresses = (cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),)
         sans = ["localhost", "127.0.0.1", service, f"{service}.{ctx.namespace}.svc", *addresses]
-        if name == "serving":
+        if secret == "kube-apiserver":
+            inside = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
             domain = ctx.network.dns_domain
-            kubernetes = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-            sans += [*kubernetes, f"kubernetes.default.svc.{domain}", ctx.network.api_ip]
+            sans += [*inside, f"kubernetes.default.svc.{domain}", ctx.network.api_ip]
         return tuple(dict.fromkeys(filter(None, sans)))
 
     def _held(self, secret: str) -> dict[str, bytes] | None:
