@@ -1,38 +1,41 @@
 """A client so light that looking does not slow down what is looked at."""
 
-import base64
 import http.client
 import json
 import ssl
 import tempfile
+from base64 import b64decode
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import yaml
 
 
 class Api:
-    """An API server, as the current context of a kubeconfig says; one connection, kept open."""
+    """An API server and a client certificate for it; one connection, kept open."""
 
-    def __init__(self, kubeconfig: str) -> None:
-        config = yaml.safe_load(kubeconfig)
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
-        user = _named(config["users"], context["user"])["user"]
-        self._server = urlsplit(cluster["server"])
-        self._tls = ssl.create_default_context(
-            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
-        )
+    def __init__(self, server: str, ca: bytes, cert: bytes, key: bytes) -> None:
+        self._server = urlsplit(server)
+        self._tls = ssl.create_default_context(cadata=ca.decode())
         with tempfile.TemporaryDirectory() as folder:
             pair = Path(folder) / "pair.pem"
             pair.touch(mode=0o600)
-            pair.write_bytes(
-                base64.b64decode(user["client-certificate-data"])
-                + base64.b64decode(user["client-key-data"])
-            )
+            pair.write_bytes(cert + b"\n" + key)
             self._tls.load_cert_chain(pair)
         self._connection: http.client.HTTPSConnection | None = None
+
+    @classmethod
+    def of_kubeconfig(cls, text: str) -> Self:
+        """What the first cluster and user of a kubeconfig say."""
+        config = yaml.safe_load(text)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        return cls(
+            cluster["server"],
+            b64decode(cluster["certificate-authority-data"]),
+            b64decode(user["client-certificate-data"]),
+            b64decode(user["client-key-data"]),
+        )
 
     def get(self, path: str) -> dict[str, Any] | None:
         """The object or list at `path`; None while it is not there, or nobody answers."""
@@ -63,7 +66,3 @@ class Api:
             self._connection = None
             return None
         return content if answer.status < http.client.MULTIPLE_CHOICES else None
-
-
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    return next(entry for entry in entries if entry["name"] == name)

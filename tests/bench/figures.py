@@ -1,86 +1,85 @@
-"""What is measured, each as a function that does the thing once and returns its figures."""
+"""A measured figure: its single values, each with the load the machine was under when it was taken."""
 
-import base64
 import json
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-from kubeception import names
-from tests.bench import memory
-from tests.bench.api import Api
-
-T = TypeVar("T")
-KUBECEPTION = str(Path(sys.executable).with_name("kubeception"))
-NAMESPACE = "default"
-SETTLED = 90.0
-"""Seconds after which a control plane is idle."""
-
-PROBE = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "probe"},
-    "spec": {
-        "replicas": 1,
-        "selector": {"matchLabels": {"app": "probe"}},
-        "template": {
-            "metadata": {"labels": {"app": "probe"}},
-            "spec": {"containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10.1"}]},
-        },
-    },
-}
-"""A Deployment that only asks whether the controllers work: there is no node for its pod."""
+from statistics import median
+from typing import Any
 
 
-@dataclass(frozen=True)
-class Tenant:
-    """A tenant cluster that a measurement made."""
+@dataclass
+class Figure:
+    """One thing that is measured, in one unit."""
 
-    name: str
-    host: Api
+    title: str
+    unit: str
+    goal: float | None = None
+    """What the project aims at: at most this much."""
+    values: list[float] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
+    """The machine's load average over one minute beside each value."""
 
-    def object(self) -> dict[str, Any] | None:
-        path = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/tenantclusters/{self.name}"
-        return self.host.get(path)
+    def take(self, value: float) -> None:
+        """Add a value that was measured just now."""
+        self.values.append(round(value, 3))
+        self.loads.append(round(os.getloadavg()[0], 2))
 
-    def namespace(self) -> str:
-        """The host namespace of its control plane, once the object exists."""
-        seen = until(self.object)
-        return names.control_plane_namespace(seen["metadata"]["uid"], self.name)
+    def row(self) -> tuple[str, ...]:
+        """What the table shows."""
+        values = sorted(self.values)
+        spread = f"{values[0]:.2f} to {values[-1]:.2f}" if len(values) > 1 else ""
+        load = f"{min(self.loads):.1f} to {max(self.loads):.1f}"
+        goal = f"{self.goal:g}" if self.goal is not None else ""
+        middle = f"{median(values):.2f} {self.unit}"
+        return (self.title, middle, spread, str(len(values)), load, goal)
 
-    def api(self) -> Api:
-        """Its own API server, as soon as there is a kubeconfig for it."""
-        path = f"/api/v1/namespaces/{self.namespace()}/secrets/admin"
-        secret = until(lambda: self.host.get(path))
-        return Api(base64.b64decode(secret["data"]["kubeconfig"]).decode())
-
-    def pods(self) -> list[dict[str, Any]]:
-        """The pods of its control plane."""
-        seen = self.host.get(f"/api/v1/namespaces/{self.namespace()}/pods")
-        return seen["items"] if seen else []
-
-    def restarts(self) -> int:
-        """How often a container of its control plane was started again."""
-        return sum(
-            status["restartCount"]
-            for pod in self.pods()
-            for kind in ("initContainerStatuses", "containerStatuses")
-            for status in pod["status"].get(kind, ())
-        )
+    def document(self) -> dict[str, Any]:
+        """What the file holds."""
+        return {
+            "title": self.title,
+            "unit": self.unit,
+            "median": median(self.values),
+            "goal": self.goal,
+            "values": self.values,
+            "loads": self.loads,
+        }
 
 
-def until(look: Callable[[], T | None], seconds: float = 120, pause: float = 0.02) -> T:
-    """What `look` finds, as soon as it finds something. Raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(pause)
-    raise TimeoutError(f"nothing seen in {seconds:.0f} s")
+HEAD = ("figure", "median", "spread", "runs", "load average", "goal")
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """The figures that were taken, in columns."""
+    rows = [HEAD, *(figure.row() for figure in figures if figure.values)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    info = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(": ")[2] for line in info if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processors": len(models),
+        "model": models[0] if models else platform.machine(),
+        "memoryGiB": round(memory / (1 << 30), 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def save(path: Path, figures: Iterable[Figure], **facts: str) -> None:
+    """Write all of it as JSON."""
+    taken = [figure.document() for figure in figures if figure.values]
+    document = {"machine": machine(), **facts, "figures": taken}
+    path.write_text(json.dumps(document, indent=2) + "\n")

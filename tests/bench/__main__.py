@@ -1,0 +1,193 @@
+"""`make bench`: measure the command against the running lab. Figures, never a pass or a fail."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import kubeception
+from tests.bench import memory
+from tests.bench.api import Api
+from tests.bench.figures import Figure, save, table
+from tests.bench.tenant import PROBE, Tenant, moment, until, usable
+
+COMMAND = str(Path(sys.executable).with_name("kubeception"))
+SETTLED = 90
+"""Seconds after which a control plane counts as idle."""
+MIB = 1 << 20
+
+
+def all_figures() -> dict[str, Figure]:
+    """All that is measured, in the order of the table."""
+    return {
+        "help": Figure("kubeception --help", "ms", 80),
+        "ephemeral_ready": Figure("create to /readyz, ephemeral etcd", "s", 5),
+        "ephemeral_usable": Figure("create to usable, ephemeral etcd", "s", 6),
+        "volume_ready": Figure("create to /readyz, etcd on a volume", "s", 8),
+        "volume_usable": Figure("create to usable, etcd on a volume", "s", 9),
+        "command": Figure("create, the whole command", "s"),
+        "cpu": Figure("create, its own CPU time", "s", 1.5),
+        "restarts": Figure("container restarts in a create", "", 0),
+        "again": Figure("create again, unchanged", "s"),
+        "writes": Figure("objects changed by create again", "", 0),
+        "private": Figure("idle control plane, private memory", "MiB", 280),
+        "proportional": Figure("idle control plane, proportional memory", "MiB"),
+        "delete": Figure("delete without workers, to namespaces gone", "s", 10),
+        "node": Figure("VirtualMachine object to Ready node", "s", 60),
+        "delete_node": Figure("delete with a worker, to namespaces gone", "s"),
+    }
+
+
+class Bench:
+    """The measurements, on one host cluster."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        text = kubeconfig.read_text()
+        self.host = Api.of_kubeconfig(text)
+        self.figures = all_figures()
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        self._node = next(
+            urlsplit(line.split()[-1]).hostname or ""
+            for line in text.splitlines()
+            if line.strip().startswith("server:")
+        )
+        self._made = 0
+
+    def run(self, *args: str) -> float:
+        """Seconds that the command takes."""
+        began = time.monotonic()
+        subprocess.run(
+            [COMMAND, *args], env=self._environment, check=True, stdout=sys.stderr.fileno()
+        )
+        return time.monotonic() - began
+
+    def help(self) -> None:
+        """The quickest command."""
+        began = time.perf_counter()
+        subprocess.run([COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+        self.figures["help"].take((time.perf_counter() - began) * 1000)
+
+    def create(self, storage: str, ready: Figure, can_begin: Figure) -> tuple[Tenant, Api]:
+        """A tenant cluster without workers, watched while it is made."""
+        self._made += 1
+        tenant = Tenant(f"bench-{os.getpid()}-{self._made}", self.host)
+        began = time.monotonic()
+        running = subprocess.Popen(
+            [COMMAND, "create", tenant.name, "--workers=0", f"--set=datastore.storage={storage}"],
+            env=self._environment,
+            stdout=sys.stderr.fileno(),
+        )
+        tenant.appear()
+        api = tenant.api(self._node)
+        until(api.ready)
+        ready.take(time.monotonic() - began)
+        until(lambda: api.post("/apis/apps/v1/namespaces/default/deployments", PROBE))
+        until(lambda: usable(api))
+        can_begin.take(time.monotonic() - began)
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        if running.returncode:
+            raise subprocess.CalledProcessError(running.returncode, running.args)
+        self.figures["command"].take(time.monotonic() - began)
+        self.figures["cpu"].take(used.ru_utime + used.ru_stime)
+        self.figures["restarts"].take(tenant.restarts())
+        return tenant, api
+
+    def delete(self, tenant: Tenant, figure: Figure) -> None:
+        """The end of a tenant cluster."""
+        began = time.monotonic()
+        self.run("delete", tenant.name)
+        until(tenant.gone)
+        figure.take(time.monotonic() - began)
+
+    def idle(self, tenant: Tenant, api: Api) -> None:
+        """What a control plane with nothing to do takes; what a second `create` changes."""
+        time.sleep(SETTLED)
+        processes = memory.of_pods(pod["metadata"]["uid"] for pod in tenant.pods())
+        for process in processes:
+            shown = f"{process.private / MIB:.0f} MiB private"
+            print(f"  {process.command}: {shown}", file=sys.stderr)
+        self.figures["private"].take(sum(p.private for p in processes) / MIB)
+        self.figures["proportional"].take(sum(p.proportional for p in processes) / MIB)
+
+        before = tenant.versions(api)
+        seconds = self.run(
+            "create", tenant.name, "--workers=0", "--set=datastore.storage=Ephemeral"
+        )
+        after = tenant.versions(api)
+        self.figures["again"].take(seconds)
+        changed = {key for key in before | after if before.get(key) != after.get(key)}
+        for key in sorted(changed):
+            print(f"  changed: {key}", file=sys.stderr)
+        self.figures["writes"].take(len(changed))
+
+    def worker(self) -> None:
+        """A tenant cluster with one virtual machine."""
+        self._made += 1
+        tenant = Tenant(f"bench-{os.getpid()}-{self._made}", self.host)
+        self.run("create", tenant.name, "--workers=1")
+        tenant.appear()
+        kind = f"/apis/kubevirt.io/v1/namespaces/{tenant.nodes_namespace}/virtualmachines"
+        machines = until(lambda: self.host.get(kind))["items"]
+        nodes = until(lambda: tenant.api(self._node).get("/api/v1/nodes"))["items"]
+        ready = [
+            moment(condition["lastTransitionTime"])
+            for condition in nodes[0]["status"]["conditions"]
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        ]
+        made = moment(machines[0]["metadata"]["creationTimestamp"])
+        self.figures["node"].take((ready[0] - made).total_seconds())
+        self.delete(tenant, self.figures["delete_node"])
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--creates", type=int, default=20, help="with ephemeral etcd; default 20")
+    parser.add_argument("--volumes", type=int, default=5, help="with a volume; default 5")
+    parser.add_argument("--workers", type=int, default=3, help="virtual machines; default 3")
+    parser.add_argument("--lab", default="lab", help="name of the lab; default lab")
+    parser.add_argument("--output", type=Path, help="default bench-<time>.json")
+    args = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = Path(folder) / "kubeconfig"
+        kubeconfig.touch(mode=0o600)
+        with kubeconfig.open("w") as file:
+            subprocess.run(
+                [COMMAND, "lab", "kubeconfig", "--name", args.lab], stdout=file, check=True
+            )
+        bench = Bench(kubeconfig)
+        figures = bench.figures
+        try:
+            for _ in range(20):
+                bench.help()
+            for count in range(args.creates):
+                made = bench.create(
+                    "Ephemeral", figures["ephemeral_ready"], figures["ephemeral_usable"]
+                )
+                if count == 0:
+                    bench.idle(*made)
+                bench.delete(made[0], figures["delete"])
+            for _ in range(args.volumes):
+                tenant, _ = bench.create(
+                    "Persistent", figures["volume_ready"], figures["volume_usable"]
+                )
+                bench.delete(tenant, figures["delete"])
+            for _ in range(args.workers):
+                bench.worker()
+        finally:
+            print(table(figures.values()))
+            now = datetime.now(UTC)
+            path = args.output or Path(f"bench-{now:%Y%m%d-%H%M%S}.json")
+            save(path, figures.values(), version=kubeception.__version__, time=now.isoformat())
+            print(f"\nwritten to {path}")
+
+
+if __name__ == "__main__":
+    main()
