@@ -9,11 +9,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 KUBECEPTION := $(BIN)/kubeception
+LAB := test
 
-# What the lab runs and builds with, by its Debian names.
-PACKAGES := python3-venv gcc libc6-dev pkg-config libvirt-dev libcap2-bin \
-  debootstrap e2fsprogs qemu-utils grub-pc-bin grub2-common \
-  runc iproute2 iptables nftables conntrack ethtool socat
+# What the lab begins with, by its Debian names; what it builds with, it installs itself.
+PACKAGES := python3-venv runc iproute2 nftables
 
 ##@ Use
 
@@ -31,16 +30,19 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 
 ##@ Test
 
-test: packages lint type ## all of it, the quickest first: this is what CI runs
+test: packages lint type unit ## all of it, the quickest first: this is what CI runs
+	trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
+	$(KUBECEPTION) lab up --name $(LAB) --no-merge; \
 	$(BIN)/pytest tests
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
 
-integration: packages venv ## real etcd and kube-apiserver processes
+integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(BIN)/pytest tests/integration
 
-e2e: packages venv ## tenants with virtual machines in a lab, which is made first and ended after
+e2e: packages venv ## tenants with virtual machines, in a lab of their own
+	trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
 	$(BIN)/pytest tests/e2e
 
 bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 WORLDLY = ("integration", "e2e")
+"""Folders whose tests may touch the world, in the order they are run: after all others."""
+E2E_SECONDS = 1800
+"""How long a test may take, lab and virtual machines included."""
 
 # A busy machine is not a failing test: no deadlines. CI draws the same examples every time.
 settings.register_profile("dev", deadline=None)
@@ -27,11 +30,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark a test by the folder it lies in, so no file can forget its tier."""
+    """Mark a test by the folder it lies in, so none can forget its tier, and put quick tiers first."""
     for item in items:
-        tier = item.path.relative_to(TESTS).parts[0]
-        if tier in WORLDLY:
+        if (tier := tier_of(item)) in WORLDLY:
             item.add_marker(tier)
+        if tier == "e2e":
+            item.add_marker(pytest.mark.timeout(E2E_SECONDS))
+    items.sort(key=rank)
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The folder below tests/ that a test lies in."""
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def rank(item: pytest.Item) -> tuple[int, str, int]:
+    """Quick tiers are shuffled within themselves; e2e tests stay as they were written."""
+    tier = tier_of(item)
+    place = WORLDLY.index(tier) + 1 if tier in WORLDLY else 0
+    return (place, str(item.path), item.location[1] or 0) if tier == "e2e" else (place, "", 0)
 
 
 @pytest.fixture(autouse=True)
