@@ -6,7 +6,7 @@ import sys
 import click
 import pytest
 
-from kubeception.cli import main
+from kubeception.cli import kubeception
 
 HEAVY = {
     *("cryptography", "jinja2", "kopf", "kubernetes", "paramiko", "pydantic", "rich", "yaml"),
@@ -33,7 +33,7 @@ def commands(group: click.Command, *path: str) -> list[tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize("path", commands(main), ids=" ".join)
+@pytest.mark.parametrize("path", commands(kubeception), ids=" ".join)
 def test_help_of_every_command_loads_nothing_heavy(path: tuple[str, ...]) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", REPORT, *path, "--help"], capture_output=True, text=True, check=False
