@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 KUBECEPTION := $(BIN)/kubeception
+KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
 LAB := test
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
@@ -20,9 +21,14 @@ help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its node, a pod on that
+demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its node, pods on that
 	$(KUBECEPTION) lab up
 	$(KUBECEPTION) create demo --workers 1
+	$(KUBECTL) apply --filename manifests/samples/hello.yaml
+	$(KUBECTL) rollout status deployment/hello --timeout 5m
+	$(KUBECTL) get nodes,pods,services --output wide
+	@echo; echo "Go on:  $(KUBECEPTION) list     $(KUBECEPTION) scale demo --workers 2     $(KUBECTL) …"
+	@echo "End it: $(KUBECEPTION) delete demo     $(KUBECEPTION) lab down"
 
 clean: ## end the lab and remove what was made here; the parts stay cached
 	if [ -x $(KUBECEPTION) ]; then $(KUBECEPTION) lab down; fi
