@@ -44,6 +44,9 @@ test: packages lint type unit ## all of it, the quickest first: this is what CI 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
 
+coverage: venv ## which lines and branches the unit tier reaches
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/golden
+
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(BIN)/pytest tests/integration
 
@@ -68,11 +71,11 @@ golden: venv ## write the golden files anew; read the diff before you commit it
 	$(BIN)/pytest tests/golden --update-golden
 
 docs: venv ## the pages of docs/ as a site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: setup.cfg pyproject.toml
+$(VENV)/.installed: setup.cfg
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
@@ -86,4 +89,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit integration e2e bench lint type golden docs venv packages
+.PHONY: help demo clean test unit coverage integration e2e bench lint type golden docs venv packages
