@@ -4,11 +4,12 @@ import base64
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from kubeception import names
+from kubeception.engine.parallel import together
 from kubeception.errors import ConflictError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Key, Object, key_of
@@ -18,8 +19,6 @@ WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet", "
 
 KEPT: Final = frozenset({"Namespace", "PersistentVolumeClaim", "Secret"})
 """Never pruned: what holds data or keys goes with the whole tenant only."""
-
-THREADS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,7 @@ def _parallel(
     def write(obj: Object) -> Object:
         return write_one(cluster, manager, obj, live.get(key_of(obj)))
 
-    if len(objects) < 2:
-        return [write(obj) for obj in objects]
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(write, objects))
+    return together([partial(write, obj) for obj in objects])
 
 
 def write_one(cluster: Cluster, manager: str, obj: Object, live: Object | None) -> Object:

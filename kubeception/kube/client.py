@@ -49,9 +49,12 @@ class Cluster:
     a 404 that isn't an answer by itself is a NotFoundError, and a 409 a ConflictError.
     """
 
-    def __init__(self, kubeconfig: Mapping[str, Any], title: str) -> None:
+    def __init__(
+        self, kubeconfig: Mapping[str, Any], title: str, *, connect_seconds: float = CONNECT_SECONDS
+    ) -> None:
         """`kubeconfig` has one context; `title` names the cluster in errors: `host cluster lab`."""
         self.title = title
+        self._connect_seconds = connect_seconds
         self.writes = Writes()
         self._files = Files()
         self._lock = threading.Lock()
@@ -325,7 +328,7 @@ class Cluster:
                 query_params=[(key, value) for key, value in (query or {}).items() if value],
                 content_type=content,
                 serialize=False,
-                _request_timeout=(CONNECT_SECONDS, read_seconds),
+                _request_timeout=(self._connect_seconds, read_seconds),
             )
         except ApiException as error:
             raise self._error(method, what, error) from None
@@ -362,7 +365,7 @@ class Cluster:
         reason, found, hint = "Unreachable", str(cause).split(": ", 1)[-1], ""
         text = str(error)
         if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-            found = f"nothing answers within {CONNECT_SECONDS:.0f} s"
+            found = f"nothing answers within {self._connect_seconds:.0f} s"
         elif isinstance(cause, urllib3.exceptions.ReadTimeoutError):
             reason, found = "Timeout", "no answer in time"
         elif "Connection refused" in text:

@@ -1,0 +1,197 @@
+"""`kubeception create`: a tenant cluster from nothing, or an existing one brought to what is asked for."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kubeception.cli.options import DURATION, HostArgs, host_options, name_argument
+
+if TYPE_CHECKING:
+    from kubeception.cli.host import Host
+    from kubeception.cli.progress import Progress
+    from kubeception.cli.spec import SpecArgs, Wanted
+    from kubeception.engine.reconcile import Engine
+    from kubeception.engine.report import Report
+
+R = TypeVar("R")
+
+
+def spec_options(command: Callable[..., R]) -> Callable[..., R]:
+    """What a cluster shall be, given to the command as `spec: Mapping` of options."""
+
+    @click.option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="TenantCluster and NodePools as YAML; - is standard input.",
+    )
+    @click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="A field of the TenantCluster's spec.",
+    )
+    @click.option(
+        "--workers", type=click.IntRange(0, 1000), metavar="N", help="Nodes. [default: 1]"
+    )
+    @click.option("--version", metavar="VERSION", help="Kubernetes version, such as v1.36.3.")
+    @click.option(
+        "--cpus", type=click.IntRange(1, 256), metavar="N", help="Processors of each node."
+    )
+    @click.option("--memory", metavar="SIZE", help="Memory of each node, such as 2Gi.")
+    @click.option(
+        "--exposure",
+        type=click.Choice(["NodePort", "ClusterIP", "LoadBalancer"]),
+        help="How its API server is reached.",
+    )
+    @wraps(command)
+    def wrapped(**options: Any) -> R:
+        keys = ("file", "sets", "workers", "version", "cpus", "memory", "exposure")
+        return command(spec={key: options.pop(key) for key in keys}, **options)
+
+    return wrapped
+
+
+@click.command()
+@name_argument
+@spec_options
+@click.option(
+    "--wait",
+    type=DURATION,
+    default="10m",
+    show_default=True,
+    help="How long until it must be ready.",
+)
+@click.option("--merge/--no-merge", default=True, help="Put its context into your kubeconfig.")
+@host_options
+def create(name: str, spec: dict[str, Any], wait: float, *, merge: bool, host: HostArgs) -> None:
+    """Create tenant cluster NAME, or bring it to what is asked for.
+
+    Given again, it goes on where an earlier run ended, and changes nothing that needn't change.
+    """
+    from kubeception.cli.host import connect
+    from kubeception.cli.progress import Progress
+    from kubeception.cli.spec import SpecArgs, load
+    from kubeception.engine.follow import until_ready
+    from kubeception.engine.reconcile import Engine
+
+    args = SpecArgs(name, host.namespace, **spec)
+    if args.file:
+        load(args)  # every problem of the file, before a cluster is asked for anything
+    found = connect(host)
+    with Progress() as progress, Engine(found.cluster, host.namespace, name) as engine:
+        write(found, args, progress)
+        report = until_ready(engine, wait, Ticks(progress).told)
+        if report.ready:
+            hand_over(found, engine, report, progress, merge=merge)
+
+
+def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
+    """Write the TenantCluster and its pools, where they are not as asked for."""
+    from kubeception.cli.spec import load
+    from kubeception.engine.apply import contains
+    from kubeception.engine.install import install
+    from kubeception.errors import ConflictError
+    from kubeception.providers import provider
+
+    name, cluster = str(args.name), host.cluster
+    with progress.phase(f"Host cluster {host.context}"):
+        if load(args).workers:
+            provider("kubevirt").preflight(cluster)
+        install(cluster)
+        there = cluster.get("TenantCluster", name, args.namespace)
+        pools = cluster.list("NodePool", args.namespace) if there else []
+        pools = [p for p in pools if p["spec"]["clusterRef"]["name"] == name]
+        if there and "deletionTimestamp" in there["metadata"]:
+            raise ConflictError(
+                f"tenant cluster {name} is being deleted",
+                hint=f"`kubeception delete {name}` brings that to its end; then create it.",
+            )
+        wanted: Wanted = load(args, there, pools)
+        known = {
+            (p["kind"], p["metadata"]["name"]): p for p in (*pools, *([there] if there else ()))
+        }
+        for manifest in wanted.manifests():
+            key = (manifest["kind"], manifest["metadata"]["name"])
+            if not contains(known.get(key), manifest):
+                cluster.apply(manifest)
+
+
+class Ticks:
+    """A ticked line for each thing a report shows, once it is ready, in their order."""
+
+    def __init__(self, progress: "Progress", only: Sequence[str] = ()) -> None:
+        self._progress, self._only = progress, only
+        self._ticked: set[str] = set()
+        self._running = ""
+
+    def told(self, report: "Report") -> None:
+        """What the latest pass found."""
+        for title, readiness in parts(report):
+            if title in self._ticked or (self._only and title not in self._only):
+                continue
+            if self._running != title:
+                self._progress.start(title)
+                self._running = title
+            if not readiness.ok:
+                self._progress.detail(report.waits_for)
+                return
+            said = readiness.message if title in ("API server", "Nodes") else ""
+            self._progress.done(f"{title}  {said}" if said else title)
+            self._ticked.add(title)
+
+
+def parts(report: "Report") -> list[tuple[str, Any]]:
+    """What is shown of a report: the titled components, the API server's answer, the nodes."""
+    from kubeception.components.base import Readiness, Side
+
+    shown = [(c, r) for c, r in report.components.values() if c.title]
+    answer = (
+        Readiness.ready(report.endpoint)
+        if report.api_answers
+        else Readiness.waiting("the API server does not answer yet")
+    )
+    result = [(c.title, r) for c, r in shown if c.side is Side.HOST]
+    if any(c.side is Side.TENANT for c, _ in shown):
+        result.append(("API server", answer))
+    result += [(c.title, r) for c, r in shown if c.side is Side.TENANT]
+    if report.nodes_wanted or report.machines:
+        result.append(("Nodes", report.nodes))
+    return result
+
+
+def hand_over(
+    host: "Host", engine: "Engine", report: "Report", progress: "Progress", *, merge: bool
+) -> None:
+    """Put the context into the user's kubeconfig, prove it, and say what to do next."""
+    from kubeception.kube.client import Cluster
+    from kubeception.kube.kubeconfig import Origin, default_paths, merge as merge_into
+
+    name, document = report.cluster.name, engine.admin_kubeconfig()
+    context = document["current-context"]
+    outside = report.cluster.spec.exposure.type != "ClusterIP"
+    if outside:
+        with progress.phase("Proof: a request with the administrator's kubeconfig"):
+            with Cluster(document, f"tenant cluster {name}") as tenant:
+                tenant.list("Namespace")
+    if not merge:
+        click.echo(f"kubeception kubeconfig {name}")
+        return
+    path = default_paths()[0]
+    tenant_of = f"{report.cluster.namespace}/{name}"
+    merge_into(path, document, Origin(tenant_of, host.kubeconfig, host.context))
+    click.echo(f"Context {context} is in {shown(path)} and current. Next:\n\n  kubectl get nodes\n")
+    if not outside:
+        click.echo(
+            "Its API server is reached from inside the host cluster only (exposure ClusterIP)."
+        )
+
+
+def shown(path: Path) -> str:
+    """A path as a person writes it."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

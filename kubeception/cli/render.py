@@ -1,0 +1,70 @@
+"""`kubeception render`: every manifest of a tenant cluster, without any cluster."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeception.cli.create import spec_options
+
+if TYPE_CHECKING:
+    from kubeception.plan.context import PlanContext
+
+
+@click.command()
+@click.argument("name", required=False)
+@spec_options
+@click.option("-n", "--namespace", default="default", show_default=True)
+def render(name: str | None, spec: dict[str, Any], namespace: str) -> None:
+    """Print all manifests of tenant cluster NAME, or of that in a file.
+
+    What only a host can tell, such as addresses, is filled in with ranges reserved for documentation,
+    and keys are made up: this is for reading and comparing.
+    """
+    import yaml
+
+    from kubeception.cli.spec import SpecArgs, load
+    from kubeception.errors import UsageError
+
+    if not name and not spec["file"]:
+        raise UsageError("render what?", hint="Give a NAME, or a file with -f.")
+    wanted = load(SpecArgs(name, namespace, **spec))
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    for side, component, obj in manifests(wanted.cluster, wanted.pools):
+        click.echo(f"---\n# {side}: {component}")
+        click.echo(yaml.dump(obj, Dumper=dumper, sort_keys=False, width=1000), nl=False)
+
+
+def manifests(cluster: Any, pools: Any) -> Any:
+    """(side, component, object) of everything that `create` would write."""
+    from kubeception.components import COMPONENTS
+    from kubeception.components.base import Side
+    from kubeception.engine.reconcile import now
+    from kubeception.plan.context import PlanContext
+    from kubeception.plan.keys import RandomKeys
+    from kubeception.plan.offline import offline_facts
+
+    ctx = PlanContext(cluster, pools, offline_facts(cluster, now()), RandomKeys())
+    for resource in (cluster, *pools):
+        yield "host", "spec", resource.manifest()
+    for component in COMPONENTS:
+        made = list(component.objects(ctx))
+        for obj in made:
+            yield str(component.side), component.name, obj
+        if component.side is Side.HOST:
+            ctx = PlanContext(cluster, pools, ctx.facts.with_objects(made), ctx.keys)
+    yield from machine_manifests(ctx)
+
+
+def machine_manifests(ctx: "PlanContext") -> Any:
+    """The machines of all pools."""
+    from kubeception import names
+    from kubeception.engine.machines import new_token
+    from kubeception.plan.bootstrap import node_bootstrap
+    from kubeception.providers import provider
+
+    for pool in ctx.pools:
+        for _ in range(pool.spec.replicas):
+            machine = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
+            boot = node_bootstrap(ctx, pool, machine, new_token(ctx))
+            for obj in provider("kubevirt").render(ctx, pool, machine, boot):
+                yield "host", "machines", obj

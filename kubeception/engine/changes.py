@@ -1,0 +1,72 @@
+"""What wakes the loop: changes of objects that matter, and nothing else."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from kubeception.kube.client import Cluster, Object
+from kubeception.kube.watch import Watch
+from kubeception.plan.facts import Key, key_of
+
+SETTLE_SECONDS: Final = 0.03
+"""Changes come in bunches: one pass for all that come this close together."""
+BEATS: Final = frozenset(
+    {"lastHeartbeatTime", "lastProbeTime", "lastUpdateTime", "managedFields", "resourceVersion"}
+)
+"""Fields that change without anything having changed."""
+
+
+class Changes:
+    """Watches on what passes depend on; `wait` returns when something of it changed."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+        self._lock = threading.Lock()
+        self._watches: dict[tuple[Cluster, str, str], Watch] = {}
+        self._known: dict[tuple[Cluster, Key], int] = {}
+
+    def watch_all(self, cluster: Cluster, kinds: Iterable[str], namespace: str = "") -> None:
+        """Watch these kinds from now on, unless they are being watched."""
+        for kind in kinds:
+            place = (cluster, kind, namespace)
+            if place in self._watches:
+                continue
+
+            def heard(event: str, obj: Object, cluster: Cluster = cluster) -> None:
+                self._heard(cluster, event, obj)
+
+            self._watches[place] = Watch(cluster, kind, namespace, heard)
+
+    def wake(self) -> None:
+        """Something happened."""
+        self._woken.set()
+
+    def wait(self, seconds: float) -> None:
+        """Return when something happened since the last return, at the latest after these seconds."""
+        if self._woken.wait(seconds):
+            threading.Event().wait(SETTLE_SECONDS)
+        self._woken.clear()
+
+    def close(self) -> None:
+        for watch in self._watches.values():
+            watch.stop()
+
+    def _heard(self, cluster: Cluster, event: str, obj: Object) -> None:
+        kind = obj.get("kind", "")
+        place = (cluster, key_of({"kind": kind, **obj}))
+        essence = 0 if event == "DELETED" else hash(json.dumps(_essence(obj), sort_keys=True))
+        with self._lock:
+            same = self._known.get(place) == essence
+            self._known[place] = essence
+        if not same:
+            self.wake()
+
+
+def _essence(value: Any) -> Any:
+    """A value without what changes by itself."""
+    if isinstance(value, Mapping):
+        return {key: _essence(item) for key, item in value.items() if key not in BEATS}
+    if isinstance(value, list):
+        return [_essence(item) for item in value]
+    return value

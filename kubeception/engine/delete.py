@@ -1,0 +1,142 @@
+"""The end of a tenant, in an order in which nobody waits for what has already gone. It may be ended anywhere too."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from kubeception import names
+from kubeception.api.v1alpha1 import TenantCluster
+from kubeception.components.base import Component, Readiness
+from kubeception.engine.parallel import together
+from kubeception.engine.report import Report
+from kubeception.kube.client import Cluster
+from kubeception.plan.facts import Object
+
+LIMIT: Final = timedelta(seconds=60)
+"""After which what hinders the end is cleared away: finalizers nobody answers to, pods nobody ends."""
+STUCK_KINDS: Final = ("VirtualMachineInstance", "VirtualMachine", "PersistentVolumeClaim", "Pod")
+
+
+class Removal(Component):
+    """A step of the removal, as the report shows it."""
+
+    def __init__(self, name: str, title: str) -> None:
+        self.name, self.title = name, title  # type: ignore[misc]  # of the class elsewhere
+
+
+NODES = Removal("remove-nodes", "Nodes")
+CONTROL_PLANE = Removal("remove-control-plane", "Control plane")
+STORAGE = Removal("remove-storage", "Namespaces and volumes")
+STEPS: Final = (NODES, CONTROL_PLANE, STORAGE)
+
+
+def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
+    """One pass of the removal; when the report is ready, the TenantCluster is gone.
+
+    Machines first, then the API server and its controllers, and only then etcd with all the rest. What
+    does not end within `LIMIT` is freed of its finalizers.
+    """
+    report = Report(cluster)
+    before = host.writes.count
+    own = names.control_plane_namespace(cluster.metadata.uid, cluster.name)
+    nodes = names.nodes_namespace(cluster.metadata.uid, cluster.name)
+    stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
+    steps = (
+        (NODES, partial(_remove_nodes, host, nodes)),
+        (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
+        (STORAGE, partial(_remove_namespaces, host, cluster, (own, nodes))),
+    )
+    for component, step in steps:
+        left = step()
+        if left:
+            report.record(component, Readiness.waiting(f"{left} to go"))
+            break
+        report.record(component, Readiness.ready())
+    else:
+        _finish(host, cluster)
+        report.api_answers = True  # nothing is left that could answer
+    if stuck and not report.ready:
+        for namespace in (own, nodes):
+            _free(host, namespace)
+    report.again = 0.2 if len(report.components) == len(STEPS) else 0.5
+    report.writes = host.writes.count - before
+    return report
+
+
+def _remove_nodes(host: Cluster, namespace: str) -> str:
+    """Delete all machines; what is left of them, in words."""
+    machines = host.list("VirtualMachine", namespace)
+    _delete_all(host, machines)
+    left = len(machines) or len(host.list("VirtualMachineInstance", namespace))
+    return f"{left} machines" if left else ""
+
+
+def _remove_control_plane(host: Cluster, namespace: str) -> str:
+    """Delete everything that talks to etcd; which pods are left, in words."""
+    _delete_all(host, host.list("Deployment", namespace))
+    pods = host.list("Pod", namespace)
+    left = [pod for pod in pods if not _is_of(pod, "StatefulSet")]
+    return f"{len(left)} pods" if left else ""
+
+
+def _remove_namespaces(host: Cluster, cluster: TenantCluster, namespaces: Sequence[str]) -> str:
+    """Delete the namespaces with all they hold; what is left of them and their volumes, in words."""
+    found = [n for n in together(partial(host.get, "Namespace", n) for n in namespaces) if n]
+    label = names.cluster_id(cluster.metadata.uid, cluster.name)
+    mine = [n for n in found if n["metadata"].get("labels", {}).get(names.CLUSTER_LABEL) == label]
+    for namespace in mine:
+        if namespace["metadata"]["name"] == namespaces[0]:
+            _delete_all(host, host.list("StatefulSet", namespaces[0]))
+    _delete_all(host, mine)
+    if mine:
+        return " and ".join(f"Namespace {n['metadata']['name']}" for n in mine)
+    volumes = [
+        volume
+        for volume in host.list("PersistentVolume")
+        if volume["spec"].get("claimRef", {}).get("namespace") in namespaces
+        and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+    ]
+    return f"{len(volumes)} volumes" if volumes else ""
+
+
+def _finish(host: Cluster, cluster: TenantCluster) -> None:
+    """Delete the pools, and let the TenantCluster go."""
+    meta = cluster.metadata
+    for pool in host.list("NodePool", meta.namespace):
+        if pool["spec"].get("clusterRef", {}).get("name") == meta.name:
+            host.delete("NodePool", pool["metadata"]["name"], meta.namespace)
+    kept = [finalizer for finalizer in meta.finalizers if finalizer != names.FINALIZER]
+    host.patch("TenantCluster", meta.name, {"metadata": {"finalizers": kept}}, meta.namespace)
+
+
+def _free(host: Cluster, namespace: str) -> None:
+    """Take the finalizers from what is being deleted and doesn't go, and end pods without asking their node."""
+    for kind in STUCK_KINDS:
+        for obj in host.list(kind, namespace):
+            meta = obj["metadata"]
+            if "deletionTimestamp" not in meta:
+                continue
+            if meta.get("finalizers"):
+                host.patch(kind, meta["name"], {"metadata": {"finalizers": []}}, namespace)
+            if kind == "Pod":
+                host.delete(kind, meta["name"], namespace, uid=meta["uid"], grace=0)
+
+
+def _delete_all(host: Cluster, objects: Sequence[Object]) -> None:
+    """Delete these objects, exactly these, unless that is under way."""
+    together(
+        partial(
+            host.delete,
+            obj["kind"],
+            obj["metadata"]["name"],
+            obj["metadata"].get("namespace", ""),
+            uid=obj["metadata"]["uid"],
+        )
+        for obj in objects
+        if "deletionTimestamp" not in obj["metadata"]
+    )
+
+
+def _is_of(pod: Object, kind: str) -> bool:
+    return any(owner["kind"] == kind for owner in pod["metadata"].get("ownerReferences", ()))

@@ -1,0 +1,78 @@
+"""Pass after pass until something is so: woken by what changes, ended by a deadline."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from kubeception.engine.lease import Lease
+from kubeception.engine.reconcile import Engine
+from kubeception.engine.report import Report
+from kubeception.errors import ApiError, KubeceptionError, NotFoundError, WaitTimeoutError
+
+LONGEST_PAUSE: Final = 5.0
+"""Seconds after which the world is looked at although nothing was heard of it; the Lease is renewed with it."""
+SILENCE_LIMIT: Final = 30.0
+"""Seconds the host may be silent before that is an error."""
+
+Told = Callable[[Report], None]
+
+
+def until_ready(engine: Engine, seconds: float, told: Told) -> Report:
+    """Work on a tenant until it is ready; with 0 seconds, one pass.
+
+    Raises what no repetition mends, and WaitTimeoutError.
+    """
+
+    def done(report: Report) -> bool:
+        if report.failures:
+            raise report.failures[0]
+        return report.ready or report.cluster.spec.paused
+
+    return _follow(engine, seconds, told, done)
+
+
+def until_gone(engine: Engine, seconds: float, told: Told) -> None:
+    """Work on a tenant that is being deleted until nothing of it is left.
+
+    Raises WaitTimeoutError.
+    """
+    try:
+        _follow(engine, seconds, told, lambda report: report.ready)
+    except NotFoundError:
+        return  # somebody else brought it to its end
+
+
+def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report], bool]) -> Report:
+    lease = Lease(engine.host, engine.namespace, engine.name, engine.clock)
+    deadline, silent_since = time.monotonic() + seconds, None
+    waits_for = ""
+    try:
+        while True:
+            try:
+                if lease.hold():
+                    report = engine.step()
+                    told(report)
+                    if done(report):
+                        return report
+                    waits_for, again = report.waits_for, report.again
+                    if seconds == 0:
+                        return report
+                else:
+                    waits_for, again = f"{lease.holder()}, which works on it", 0.5
+                silent_since = None
+            except ApiError as error:
+                silent_since = silent_since or time.monotonic()
+                if error.status != 0 or time.monotonic() - silent_since > SILENCE_LIMIT:
+                    raise
+                again = 0.5
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise WaitTimeoutError(
+                    f"{engine.name} is not done after {seconds:.0f} s; it waits for {waits_for}",
+                    hint="Nothing was undone: the same command goes on from here.",
+                )
+            engine.changes.wait(min(left, again or LONGEST_PAUSE, LONGEST_PAUSE))
+    finally:
+        with suppress(KubeceptionError):  # it ends by itself
+            lease.release()

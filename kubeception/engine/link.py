@@ -1,0 +1,147 @@
+"""The way to a tenant's API server: straight to its endpoint, or through the API of its host."""
+
+import copy
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from kubeception import names
+from kubeception.errors import KubeceptionError
+from kubeception.kube.client import Cluster
+from kubeception.kube.portforward import PortForward
+from kubeception.plan.context import PlanContext
+from kubeception.plan.endpoint import API_PORT
+
+PROBE_SECONDS: Final = 0.1
+PATIENCE_SECONDS: Final = 3.0
+"""How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
+SERVER_NAME: Final = "kubernetes.default.svc"
+"""In every serving certificate: what is checked where the address dialled is a local one."""
+SELECTOR: Final = f"{names.COMPONENT_LABEL}=control-plane"
+
+
+class Tenant(Protocol):
+    """How the engine comes to a tenant's API server."""
+
+    def reach(self, ctx: PlanContext) -> Cluster | None:
+        """A client whose server answered `/readyz`; None while it doesn't, and `wake` is called when it does."""
+        ...
+
+    def lost(self) -> None:
+        """The client failed to get an answer: look for another way."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What to come to."""
+
+    kubeconfig: dict[str, Any]
+    namespace: str
+    title: str
+    outside: bool
+    """Whether the endpoint is meant to be reached from outside the host."""
+
+
+class Link:
+    """A search for the way, in threads of its own, until one is found."""
+
+    def __init__(self, host: Cluster, wake: Callable[[], None]) -> None:
+        self._host, self._wake = host, wake
+        self._found: Cluster | None = None
+        self._goal: _Goal | None = None
+        self._forward: PortForward | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def reach(self, ctx: PlanContext) -> Cluster | None:
+        if ctx.endpoint is None:
+            return None
+        goal = _Goal(
+            ctx.pki.engine_kubeconfig(),
+            ctx.namespace,
+            f"tenant cluster {ctx.cluster.name}",
+            ctx.spec.exposure.type != "ClusterIP",
+        )
+        if goal != self._goal:
+            self._restart(goal)
+        return self._found
+
+    def lost(self) -> None:
+        if self._goal is not None:
+            self._restart(self._goal)
+
+    def close(self) -> None:
+        self._ended.set()
+        with self._lock:
+            if self._forward is not None:
+                self._forward.close()
+            if self._found is not None:
+                self._found.close()
+
+    def _restart(self, goal: _Goal) -> None:
+        self._ended.set()
+        self._ended = threading.Event()
+        self._goal, self._found = goal, None
+        for search in (self._straight, self._around):
+            args = (goal, self._ended)
+            threading.Thread(target=search, args=args, name="search", daemon=True).start()
+
+    def _straight(self, goal: _Goal, ended: threading.Event) -> None:
+        cluster = Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
+        while not ended.wait(PROBE_SECONDS):
+            if _answers(cluster):
+                self._arrived(cluster, ended)
+                return
+
+    def _around(self, goal: _Goal, ended: threading.Event) -> None:
+        """Wait for a pod of the API server; where the endpoint then doesn't answer soon, connect to the pod."""
+        pause = PATIENCE_SECONDS if goal.outside else 0.0
+        while not ended.wait(1.0):
+            pod = self._pod(goal.namespace)
+            if pod and not ended.wait(pause) and self._through(goal, pod, ended):
+                return
+
+    def _through(self, goal: _Goal, pod: str, ended: threading.Event) -> bool:
+        forward = PortForward(self._host, goal.namespace, pod, API_PORT)
+        host, port = forward.address
+        document = copy.deepcopy(goal.kubeconfig)
+        server = {"server": f"https://{host}:{port}", "tls-server-name": SERVER_NAME}
+        document["clusters"][0]["cluster"].update(server)
+        cluster = Cluster(document, goal.title)
+        if not _answers(cluster) or not self._arrived(cluster, ended, forward):
+            forward.close()
+            return False
+        return True
+
+    def _arrived(
+        self, cluster: Cluster, ended: threading.Event, forward: PortForward | None = None
+    ) -> bool:
+        """Keep the way unless another was found first."""
+        with self._lock:
+            if ended.is_set():
+                return False
+            ended.set()
+            self._found, self._forward = cluster, forward
+        self._wake()
+        return True
+
+    def _pod(self, namespace: str) -> str:
+        """A pod whose API server is ready, or nothing."""
+        with suppress(KubeceptionError):
+            for pod in self._host.list("Pod", namespace, labels=SELECTOR):
+                conditions = pod.get("status", {}).get("conditions", ())
+                if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                    return str(pod["metadata"]["name"])
+        return ""
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        return cluster.raw("/readyz", seconds=2.0) == "ok"
+    except KubeceptionError:
+        return False

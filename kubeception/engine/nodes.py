@@ -1,0 +1,136 @@
+"""The duties of a cloud controller: what a node's machine is, and which certificate it may have. Pure."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from kubeception.plan.facts import Object
+from kubeception.providers.base import Machine
+
+UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
+FLANNEL_ADDRESS: Final = "flannel.alpha.coreos.com/public-ip-overwrite"
+ZONE_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+"""Copied from the host's node to the tenant's."""
+
+SERVING_SIGNER: Final = "kubernetes.io/kubelet-serving"
+SERVING_USAGES: Final = (
+    {"digital signature", "server auth"},
+    {"digital signature", "key encipherment", "server auth"},
+)
+
+
+def addresses(machine: Machine) -> list[dict[str, str]]:
+    """`status.addresses` of the machine's node: what a guest behind masquerade can't know."""
+    return [
+        {"type": "InternalIP", "address": machine.address},
+        {"type": "Hostname", "address": machine.name},
+    ]
+
+
+def status_patch(node: Object, machine: Machine) -> dict[str, Any] | None:
+    """What to replace in the node's status, or None when it is right."""
+    wanted = addresses(machine)
+    if node.get("status", {}).get("addresses") == wanted:
+        return None
+    return {"status": {"addresses": wanted}}
+
+
+def node_patch(
+    node: Object, machine: Machine, provider_id: str, host_labels: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """What to merge into the node once its addresses are right, or None when nothing is missing.
+
+    Removing the taint comes with it: whatever waits for that finds the node complete.
+    """
+    meta, spec = node["metadata"], node.get("spec", {})
+    patch: dict[str, Any] = {}
+    if not spec.get("providerID"):
+        patch.setdefault("spec", {})["providerID"] = provider_id
+    taints = spec.get("taints") or []
+    if kept := _without(taints):
+        patch.setdefault("spec", {})["taints"] = kept[0]
+    if meta.get("annotations", {}).get(FLANNEL_ADDRESS) != machine.address:
+        patch["metadata"] = {"annotations": {FLANNEL_ADDRESS: machine.address}}
+    zones = {key: host_labels[key] for key in ZONE_LABELS if key in host_labels}
+    if any(meta.get("labels", {}).get(key) != value for key, value in zones.items()):
+        patch.setdefault("metadata", {})["labels"] = zones
+    if patch:
+        patch.setdefault("metadata", {})["resourceVersion"] = meta["resourceVersion"]
+    return patch or None
+
+
+def _without(taints: list[dict[str, Any]]) -> tuple[list[dict[str, Any]]] | None:
+    """The taints without the one of a node that isn't initialised, in a tuple; None if it isn't there."""
+    kept = [taint for taint in taints if taint["key"] != UNINITIALIZED]
+    return (kept,) if len(kept) < len(taints) else None
+
+
+def is_pending(csr: Object) -> bool:
+    """Whether a kubelet's serving certificate is asked for and nobody has decided yet."""
+    decided = {c["type"] for c in csr.get("status", {}).get("conditions", ())}
+    return csr["spec"].get("signerName") == SERVING_SIGNER and not decided & {"Approved", "Denied"}
+
+
+def objection(csr: Object, machine: Machine) -> str:
+    """Why the machine's kubelet may not have the serving certificate it asks for; empty if it may.
+
+    The requestor must be the node itself, and the certificate good for its name and address, and
+    for nothing else.
+    """
+    spec, user = csr["spec"], f"system:node:{machine.name}"
+    if spec.get("username") != user:
+        return f"asked for by {spec.get('username')!r}"
+    if "system:nodes" not in spec.get("groups", ()):
+        return "asked for by a user that is no node"
+    if set(spec.get("usages", ())) not in SERVING_USAGES:
+        return f"usages {', '.join(spec.get('usages', ()))}"
+    try:
+        request = x509.load_pem_x509_csr(base64.b64decode(spec["request"]))
+        return _subject_objection(request, user) or _names_objection(request, machine)
+    except (ValueError, TypeError) as error:
+        return f"not a certificate request: {error}"
+
+
+def _subject_objection(request: x509.CertificateSigningRequest, user: str) -> str:
+    subject = {attribute.oid: attribute.value for attribute in request.subject}
+    wanted = {NameOID.COMMON_NAME: user, NameOID.ORGANIZATION_NAME: "system:nodes"}
+    if subject != wanted or len(list(request.subject)) != len(wanted):
+        return f"subject {request.subject.rfc4514_string()}"
+    return "" if request.is_signature_valid else "its signature is wrong"
+
+
+def _names_objection(request: x509.CertificateSigningRequest, machine: Machine) -> str:
+    try:
+        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return "it names no host"
+    said = sorted(f"{type(name).__name__}:{name.value}" for name in found)
+    wanted = sorted((f"DNSName:{machine.name}", f"IPAddress:{machine.address}"))
+    return "" if said == wanted else f"names {', '.join(said)}"
+
+
+def approval(csr: Object, now: str) -> Object:
+    """The request with our approval."""
+    condition = {
+        "type": "Approved",
+        "status": "True",
+        "reason": "MachineMatches",
+        "message": "The request names this machine and its address only.",
+        "lastUpdateTime": now,
+    }
+    status = csr.get("status", {})
+    conditions = [*status.get("conditions", ()), condition]
+    return {**csr, "status": {**status, "conditions": conditions}}
+
+
+def to_evict(pod: Object) -> bool:
+    """Whether a pod must leave before its node goes: not those of DaemonSets, static ones and ended ones."""
+    meta = pod["metadata"]
+    if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
+        return False
+    if any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", ())):
+        return False
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

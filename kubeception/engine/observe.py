@@ -1,0 +1,226 @@
+"""Reading: the tenant's own objects in the host, the host itself, and the tenant's API."""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import yaml
+
+from kubeception import names
+from kubeception.api.v1alpha1 import NodePool, TenantCluster, parse_cluster, parse_pool
+from kubeception.engine.parallel import together
+from kubeception.kube.client import Cluster
+from kubeception.plan.facts import Facts, HostFacts, Object
+from kubeception.providers import PROVIDERS
+
+CONTROL_PLANE_KINDS: Final = (
+    "ConfigMap",
+    "Deployment",
+    "LimitRange",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "PodDisruptionBudget",
+    "ResourceQuota",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+    "StatefulSet",
+)
+"""What components may put into a tenant's control plane namespace."""
+
+NODES_KINDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota", "Secret")
+"""What is in a tenant's nodes namespace, beside the machines."""
+
+TENANT_KINDS: Final = (
+    "APIService",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "CustomResourceDefinition",
+    "DaemonSet",
+    "Deployment",
+    "Namespace",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "PriorityClass",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+)
+"""What components may put into the tenant itself."""
+
+DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+CONTROL_PLANE_ROLE: Final = "node-role.kubernetes.io/control-plane"
+ASSUMED_SERVICE_PREFIX: Final = 12
+"""Of the service range of a host that doesn't tell: kubeadm's default."""
+
+
+def find_cluster(host: Cluster, namespace: str, name: str) -> TenantCluster | None:
+    """The TenantCluster, or None; SpecError for one that this version can't read."""
+    found = host.get("TenantCluster", name, namespace)
+    return parse_cluster(found) if found else None
+
+
+def find_pools(host: Cluster, cluster: TenantCluster) -> tuple[NodePool, ...]:
+    """The node pools that belong to a cluster."""
+    found = host.list("NodePool", cluster.namespace)
+    mine = [o for o in found if o["spec"].get("clusterRef", {}).get("name") == cluster.name]
+    return tuple(parse_pool(obj) for obj in mine if "deletionTimestamp" not in obj["metadata"])
+
+
+def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:
+    """Everything of a tenant in the host."""
+    uid, name = cluster.metadata.uid, cluster.name
+    own = names.control_plane_namespace(uid, name)
+    nodes = names.nodes_namespace(uid, name)
+    spaces = together(partial(host.get, "Namespace", space) for space in (own, nodes))
+    calls = []
+    if spaces[0]:
+        calls += [partial(host.list, kind, own) for kind in CONTROL_PLANE_KINDS]
+    if spaces[1]:
+        machines = [kind for provider in PROVIDERS.values() for kind in provider.kinds]
+        calls += [partial(host.list, kind, nodes) for kind in (*NODES_KINDS, *machines)]
+    return [*filter(None, spaces), *_flat(together(calls))]
+
+
+def observe_tenant(tenant: Cluster) -> list[Object]:
+    """Everything that was put into a tenant, its nodes, its certificate requests and bootstrap tokens."""
+    component, machine = names.COMPONENT_LABEL, names.MACHINE_LABEL
+    calls = [partial(tenant.list, kind, labels=component) for kind in TENANT_KINDS]
+    calls += [
+        partial(tenant.list, "Node"),
+        partial(tenant.list, "CertificateSigningRequest"),
+        partial(tenant.list, "Secret", "kube-system", labels=machine),
+    ]
+    return _flat(together(calls))
+
+
+def observe_host(host: Cluster) -> HostFacts:
+    """The host cluster itself, as far as its API tells and this user may read it."""
+    namespaces, nodes, ranges, classes = together(
+        [
+            partial(host.list, "Namespace", labels=names.CLUSTER_LABEL),
+            partial(host.list, "Node"),
+            partial(host.list, "ServiceCIDR"),
+            partial(host.list, "StorageClass"),
+        ]
+    )
+    registry, kubeadm, api = together(
+        [
+            partial(host.get, "ConfigMap", "local-registry-hosting", "kube-public"),
+            partial(host.get, "ConfigMap", "kubeadm-config", "kube-system"),
+            partial(host.get, "Service", "kubernetes", "default"),
+        ]
+    )
+    networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
+    return HostFacts(
+        version=host.version(),
+        pod_cidrs=_unique([*_split(networking.get("podSubnet")), *_pod_cidrs(nodes)]),
+        service_cidrs=_service_cidrs(ranges, networking.get("serviceSubnet"), api),
+        node_addresses=_addresses(nodes),
+        tenant_cidrs=_unique(_tenant_cidrs(namespaces)),
+        default_storage_class=_default_class(classes),
+        registry_mirror=_mirror(registry),
+    )
+
+
+def facts(now: datetime, host: HostFacts, objects: Iterable[Object]) -> Facts:
+    """What the plan is computed from."""
+    return Facts(now, host).with_objects(objects)
+
+
+def _flat(lists: Iterable[list[Object]]) -> list[Object]:
+    return [obj for objects in lists for obj in objects]
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _split(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _yaml(config_map: Object | None, key: str) -> Object:
+    try:
+        found = yaml.safe_load((config_map or {}).get("data", {}).get(key, "")) or {}
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _pod_cidrs(nodes: Iterable[Object]) -> Iterator[str]:
+    for node in nodes:
+        yield from node["spec"].get("podCIDRs") or ()
+
+
+def _tenant_cidrs(namespaces: Iterable[Object]) -> Iterator[str]:
+    for namespace in namespaces:
+        annotations = namespace["metadata"].get("annotations", {})
+        for key in (names.POD_CIDR_ANNOTATION, names.SERVICE_CIDR_ANNOTATION):
+            if key in annotations:
+                yield annotations[key]
+
+
+def _service_cidrs(
+    ranges: Iterable[Object], subnet: str | None, api: Object | None
+) -> tuple[str, ...]:
+    said = [cidr for item in ranges for cidr in item["spec"].get("cidrs", ())]
+    if found := _unique([*said, *_split(subnet)]):
+        return found
+    address = (api or {}).get("spec", {}).get("clusterIP", "")
+    try:
+        return (str(ipaddress.IPv4Network(f"{address}/{ASSUMED_SERVICE_PREFIX}", strict=False)),)
+    except ValueError:
+        return ()
+
+
+def _addresses(nodes: Iterable[Object]) -> tuple[str, ...]:
+    """One address of each node that can carry traffic, those of control planes first."""
+
+    def usable(node: Object) -> bool:
+        return is_ready(node) and not node["spec"].get("unschedulable")
+
+    def rank(node: Object) -> tuple[bool, str]:
+        labels = node["metadata"].get("labels", {})
+        return (CONTROL_PLANE_ROLE not in labels, node["metadata"]["name"])
+
+    ordered = sorted(filter(usable, nodes), key=rank)
+    return tuple(filter(None, (_address(node) for node in ordered)))
+
+
+def _address(node: Object) -> str:
+    found = {a["type"]: a["address"] for a in node.get("status", {}).get("addresses", ())}
+    return str(found.get("ExternalIP") or found.get("InternalIP") or "")
+
+
+def is_ready(node: Object) -> bool:
+    """Whether a Node says it is ready."""
+    conditions = node.get("status", {}).get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _default_class(classes: Iterable[Object]) -> str:
+    """The default StorageClass; of several the newest, as the API server chooses."""
+    found = [
+        c for c in classes if c["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"
+    ]
+    found.sort(key=lambda c: (c["metadata"]["creationTimestamp"], c["metadata"]["name"]))
+    return str(found[-1]["metadata"]["name"]) if found else ""
+
+
+def _mirror(config_map: Object | None) -> str:
+    """`host:port` of the registry that KEP-1755's ConfigMap names for use from inside the cluster."""
+    hosting = _yaml(config_map, "localRegistryHosting.v1")
+    mirror = str(hosting.get("hostFromClusterNetwork") or "")
+    return mirror if re.fullmatch(r"[A-Za-z0-9.:-]+", mirror) else ""

@@ -1,0 +1,266 @@
+"""One pass over a tenant: observe, plan, apply, report. It may be ended anywhere and started again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+from kubeception import names
+from kubeception.api.v1alpha1 import TenantCluster
+from kubeception.components import COMPONENTS
+from kubeception.components.base import Component, Readiness, Side
+from kubeception.engine import observe
+from kubeception.engine.apply import Target, apply, contains
+from kubeception.engine.changes import Changes
+from kubeception.engine.delete import delete
+from kubeception.engine.link import Link
+from kubeception.engine.machines import Machines, MachineState
+from kubeception.engine.report import Report
+from kubeception.engine.status import cluster_status, pool_status
+from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFoundError
+from kubeception.kube.client import Cluster
+from kubeception.plan.context import PlanContext
+from kubeception.plan.facts import HostFacts, Object, key_of
+from kubeception.plan.keys import KeySource, RandomKeys
+from kubeception.providers import PROVIDERS
+
+MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
+"""Answers that may be others at the next pass; 0 is none at all."""
+
+HOST_WATCHED: Final = ("Deployment", "Service", "StatefulSet")
+TENANT_WATCHED: Final = ("CertificateSigningRequest", "DaemonSet", "Deployment", "Node")
+REACH_SECONDS: Final = 5.0
+"""How long a command that only looks waits for the tenant's API server."""
+HOST_FACTS_LIFE: Final = timedelta(seconds=30)
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """One tenant and all that is remembered of it between passes: connections, watches, facts that hardly change."""
+
+    def __init__(
+        self,
+        host: Cluster,
+        namespace: str,
+        name: str,
+        *,
+        keys: KeySource | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self.host, self.namespace, self.name = host, namespace, name
+        self.keys, self.clock = keys or RandomKeys(), clock
+        self.changes = Changes()
+        self.link = Link(host, self.changes.wake)
+        self._host_facts: tuple[datetime, HostFacts] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End watches and connections; nothing of the tenant changes."""
+        self.changes.close()
+        self.link.close()
+
+    def step(self) -> Report:
+        """One pass.
+
+        Raises NotFoundError when there is no such TenantCluster, and ApiError when the host doesn't answer.
+        """
+        cluster = observe.find_cluster(self.host, self.namespace, self.name)
+        if cluster is None:
+            raise NotFoundError(f"{self.host.title}: no TenantCluster {self.namespace}/{self.name}")
+        if cluster.metadata.deletion_timestamp:
+            return delete(self.host, cluster, self.clock())
+        return Pass(self, cluster).run()
+
+    def context(self) -> PlanContext:
+        """The plan as it follows from what the host has now; nothing is written."""
+        cluster = observe.find_cluster(self.host, self.namespace, self.name)
+        if cluster is None:
+            raise NotFoundError(f"{self.host.title}: no TenantCluster {self.namespace}/{self.name}")
+        return self.observe(cluster)
+
+    def observe(self, cluster: TenantCluster) -> PlanContext:
+        """The plan's input, freshly read."""
+        objects = observe.observe_objects(self.host, cluster)
+        pools = observe.find_pools(self.host, cluster)
+        facts = observe.facts(self.clock(), self.host_facts(), objects)
+        return PlanContext(cluster, pools, facts, self.keys)
+
+    def admin_kubeconfig(self) -> Object:
+        """What a person gets into the tenant with.
+
+        Raises KubeceptionError as long as it has no address.
+        """
+        return self.context().pki.admin_kubeconfig()
+
+    def machines(self) -> list[MachineState]:
+        """The machines as they are now; nothing is changed."""
+        ctx = self.context()
+        tenant = self.link.reach(ctx)
+        if tenant is None:
+            self.changes.wait(REACH_SECONDS)
+            tenant = self.link.reach(ctx)
+        if tenant is not None:
+            objects = observe.observe_tenant(tenant)
+            ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
+        found = [Machines(self.host, tenant, p, ctx, {}).states() for p in PROVIDERS.values()]
+        return [state for states in found for state in states]
+
+    def host_facts(self) -> HostFacts:
+        """The host as it was a short time ago."""
+        moment = self.clock()
+        if self._host_facts is None or moment - self._host_facts[0] > HOST_FACTS_LIFE:
+            self._host_facts = (moment, observe.observe_host(self.host))
+        return self._host_facts[1]
+
+
+class Pass:
+    """One tenant, once."""
+
+    def __init__(self, engine: Engine, cluster: TenantCluster) -> None:
+        self.engine, self.host = engine, engine.host
+        self.report = Report(cluster)
+        self.tenant: Cluster | None = None
+        self._counted = {engine.host: engine.host.writes.count}
+
+    def run(self) -> Report:
+        """All that can be done now."""
+        if self.report.cluster.spec.paused:
+            return self.report
+        self._add_finalizer()
+        ctx = self._observe()
+        try:
+            for component in COMPONENTS:
+                ctx = self._component(component, ctx)
+            ctx = self._enter(ctx)
+            self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
+            self._machines(ctx)
+        except ConflictError as error:  # nothing may be built upon what is somebody else's
+            self._failed(error)
+        self._status(ctx)
+        self.report.writes = sum(c.writes.count - before for c, before in self._counted.items())
+        return self.report
+
+    def _add_finalizer(self) -> None:
+        meta = self.report.cluster.metadata
+        if names.FINALIZER not in meta.finalizers:
+            patch = {"metadata": {"finalizers": [*meta.finalizers, names.FINALIZER]}}
+            self.host.patch("TenantCluster", meta.name, patch, meta.namespace)
+
+    def _observe(self) -> PlanContext:
+        ctx = self.engine.observe(self.report.cluster)
+        self.report.nodes_wanted = sum(pool.spec.replicas for pool in ctx.pools)
+        return ctx
+
+    def _enter(self, ctx: PlanContext) -> PlanContext:
+        """The context with what is in the tenant, if its API server answers."""
+        if self.tenant is not None:
+            return ctx
+        tenant = self.engine.link.reach(ctx)
+        if tenant is None:
+            return ctx
+        self._counted[tenant] = tenant.writes.count
+        try:
+            objects = observe.observe_tenant(tenant)
+        except ApiError as error:
+            self._lost(error)
+            return ctx
+        self.tenant, self.report.api_answers = tenant, True
+        self.engine.changes.watch_all(tenant, TENANT_WATCHED)
+        return replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
+
+    def _component(self, component: Component, ctx: PlanContext) -> PlanContext:
+        """Apply one component; the context with what came of it."""
+        tenant_side = component.side is Side.TENANT
+        if tenant_side:
+            ctx = self._enter(ctx)
+        if missing := [need for need in component.needs if not self.report.ok(need)]:
+            self.report.record(component, Readiness.waiting(f"waits for {', '.join(missing)}"))
+            return ctx
+        if tenant_side and self.tenant is None:
+            self.report.record(component, Readiness.waiting("waits for the API server"))
+            return ctx
+        try:
+            seen, ctx = self._apply(component, ctx)
+        except ConflictError:
+            raise
+        except KubeceptionError as error:
+            self._refused(component, error)
+            return ctx
+        self.report.record(component, component.ready(ctx, {key_of(o): o for o in seen}))
+        return ctx
+
+    def _apply(self, component: Component, ctx: PlanContext) -> tuple[list[Object], PlanContext]:
+        wanted = component.objects(ctx)
+        if component.side is Side.TENANT and self.tenant is not None:
+            target = Target(self.tenant, {}, exclusive=False)
+            seen = apply(target, component.name, wanted, ctx.facts.tenant_objects)
+            return seen, replace(ctx, facts=ctx.facts.with_tenant_objects(seen))
+        target = Target(self.host, {names.CLUSTER_LABEL: ctx.id})
+        seen = apply(target, component.name, wanted, ctx.facts.objects)
+        if any(obj["kind"] == "Namespace" for obj in seen):
+            self._watch_host(ctx)
+        return seen, replace(ctx, facts=ctx.facts.with_objects(seen))
+
+    def _watch_host(self, ctx: PlanContext) -> None:
+        changes = self.engine.changes
+        changes.watch_all(self.host, HOST_WATCHED, ctx.namespace)
+        if any(pool.spec.replicas for pool in ctx.pools):
+            for provider in PROVIDERS.values():
+                changes.watch_all(self.host, provider.kinds, ctx.nodes_namespace)
+
+    def _machines(self, ctx: PlanContext) -> None:
+        for provider in PROVIDERS.values():
+            nodes = self.host.list("Node") if any(p.spec.replicas for p in ctx.pools) else []
+            labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
+            machines = Machines(self.host, self.tenant, provider, ctx, labels)
+            try:
+                self.report.machines += machines.reconcile()
+            except ApiError as error:
+                self._lost(error)
+            except KubeceptionError as error:
+                self._failed(error)
+            self.report.again = machines.again
+
+    def _status(self, ctx: PlanContext) -> None:
+        """Write what is reported, where it differs from what is written there."""
+        try:
+            wanted: list[tuple[Any, Object]] = [(ctx.cluster, cluster_status(ctx, self.report))]
+            wanted += [(pool, pool_status(ctx, pool, self.report)) for pool in ctx.pools]
+        except KubeceptionError as error:  # without ranges there is nothing to report
+            self._failed(error)
+            return
+        for resource, status in wanted:
+            if not contains(resource.status, status):
+                kind, meta = resource.kind, resource.metadata
+                patch = {"status": status}
+                self.host.patch(kind, meta.name, patch, meta.namespace, subresource="status")
+
+    def _refused(self, component: Component, error: KubeceptionError) -> None:
+        """An error of one component: to be tried again, or to be mended by a person."""
+        if component.side is Side.TENANT and isinstance(error, ApiError):
+            self._lost(error)
+        if isinstance(error, ApiError) and error.status in MENDED_BY_TIME:
+            self.report.again = 0.5
+            self.report.record(component, Readiness.waiting(error.message, error.reason or "Retry"))
+        else:
+            self.report.record(component, Readiness.failed(error.message, "Refused"))
+            self._failed(error)
+
+    def _lost(self, error: ApiError) -> None:
+        if error.status == 0:
+            self.engine.link.lost()
+            self.tenant, self.report.api_answers = None, False
+        self.report.again = 0.5
+
+    def _failed(self, error: KubeceptionError) -> None:
+        if error.message not in [known.message for known in self.report.failures]:
+            self.report.failures.append(error)
