@@ -14,6 +14,7 @@ from kubeception.components.kubeadm import Kubeadm
 from kubeception.components.local_path import LocalPath
 from kubeception.components.metrics_server import MetricsServer
 from kubeception.components.namespace import Namespaces
+from kubeception.components.network_policy import NetworkPolicies
 from kubeception.components.pki import Certificates, Roots
 
 COMPONENTS: Final[tuple[Component, ...]] = (
@@ -24,6 +25,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     Certificates(),
     Etcd(),
     ControlPlane(),
+    NetworkPolicies(),
     # in the tenant
     Kubeadm(),
     KubeProxy(),

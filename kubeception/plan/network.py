@@ -95,11 +95,11 @@ def _taken(facts: Facts) -> Iterator[Taken]:
         ("a node of the host cluster", host.node_addresses),
     ):
         for text in ranges:
-            if (known := _ipv4(text)) is not None:
+            if (known := ipv4(text)) is not None:
                 yield Taken(known, owner)
 
 
-def _ipv4(text: str) -> IPv4Network | None:
+def ipv4(text: str) -> IPv4Network | None:
     """The range, or None for what can't overlap an IPv4 range: IPv6, a host name."""
     try:
         return IPv4Network(text, strict=False)
