@@ -10,11 +10,13 @@ import click
 from kubeception.cli.options import DURATION, HostArgs, host_options, name_argument
 
 if TYPE_CHECKING:
+    from kubeception.api.v1alpha1 import TenantCluster
     from kubeception.cli.host import Host
     from kubeception.cli.progress import Progress
     from kubeception.cli.spec import SpecArgs, Wanted
     from kubeception.engine.reconcile import Engine
     from kubeception.engine.report import Report
+    from kubeception.kube.kubeconfig import Origin
 
 R = TypeVar("R")
 
@@ -169,9 +171,9 @@ def hand_over(
 ) -> None:
     """Put the context into the user's kubeconfig, prove it, and say what to do next."""
     from kubeception.kube.client import Cluster
-    from kubeception.kube.kubeconfig import Origin, default_paths, merge as merge_into
+    from kubeception.kube.kubeconfig import default_paths, merge as merge_into
 
-    name, document = report.cluster.name, engine.admin_kubeconfig()
+    name, document = report.cluster.name, engine.context().pki.admin_kubeconfig()
     context = document["current-context"]
     outside = report.cluster.spec.exposure.type != "ClusterIP"
     if outside:
@@ -182,13 +184,20 @@ def hand_over(
         click.echo(f"kubeception kubeconfig {name}")
         return
     path = default_paths()[0]
-    tenant_of = f"{report.cluster.namespace}/{name}"
-    merge_into(path, document, Origin(tenant_of, host.kubeconfig, host.context))
+    merge_into(path, document, came_from(host, report.cluster))
     click.echo(f"Context {context} is in {shown(path)} and current. Next:\n\n  kubectl get nodes\n")
     if not outside:
         click.echo(
             "Its API server is reached from inside the host cluster only (exposure ClusterIP)."
         )
+
+
+def came_from(host: "Host", cluster: "TenantCluster") -> "Origin":
+    """What a tenant's context remembers."""
+    from kubeception.kube.kubeconfig import Origin
+
+    place = f"{cluster.namespace}/{cluster.name}"
+    return Origin(place, cluster.metadata.uid, host.kubeconfig, host.context)
 
 
 def shown(path: Path) -> str:

@@ -20,25 +20,18 @@ def delete(name: str, wait: float, host: HostArgs) -> None:
     from kubeception.cli.create import Ticks
     from kubeception.cli.host import connect
     from kubeception.cli.progress import Progress
+    from kubeception.cli.tenant import find
     from kubeception.engine.follow import until_gone
     from kubeception.engine.reconcile import Engine
-    from kubeception.errors import NotFoundError
     from kubeception.kube.kubeconfig import default_paths, remove
 
     found = connect(host)
     cluster = found.cluster
-    if not cluster.delete("TenantCluster", name, host.namespace):
-        raise NotFoundError(
-            f"{cluster.title}: no tenant cluster {name} in namespace {host.namespace}",
-            hint="`kubeception list` shows those there are.",
-        )
+    uid = find(cluster, host.namespace, name)["metadata"]["uid"]
+    cluster.delete("TenantCluster", name, host.namespace, uid=uid)
     with Progress() as progress, Engine(cluster, host.namespace, name) as engine:
         ticks = Ticks(progress)
         until_gone(engine, wait, ticks.told)
     for path in default_paths():
-        remove(
-            path,
-            f"{host.namespace}/{name}",
-            lambda o: (o.kubeconfig, o.context) == (found.kubeconfig, found.context),
-        )
+        remove(path, lambda known: known.uid == uid)
     click.echo(f"Tenant cluster {name} is deleted.")

@@ -43,6 +43,9 @@ def connect(args: HostArgs) -> Host:
             f"{_places(config)}: no current context, so there is no host cluster",
             hint=f"Choose one with --context, or: {NO_HOST_HINT}",
         )
+    made_by = origin(config.context(name))
+    if made_by is not None and not made_by.cluster:
+        file = made_by.kubeconfig  # a lab's own file lives as long as the lab
     try:
         cluster = Cluster(config.select(name), f"host cluster {name}")
     except NotFoundError as error:

@@ -12,17 +12,18 @@ from kubeception.cli.output import document
 @host_options
 def kubeconfig(name: str, *, merge: bool, host: HostArgs) -> None:
     """Print the kubeconfig of tenant cluster NAME's administrator."""
-    from kubeception.cli.create import shown
+    from kubeception.cli.create import came_from, shown
     from kubeception.cli.host import connect
     from kubeception.engine.reconcile import Engine
-    from kubeception.kube.kubeconfig import Origin, default_paths, merge as merge_into
+    from kubeception.kube.kubeconfig import default_paths, merge as merge_into
 
     found = connect(host)
     with Engine(found.cluster, host.namespace, name) as engine:
-        made = engine.admin_kubeconfig()
+        ctx = engine.context()
+    made = ctx.pki.admin_kubeconfig()
     if not merge:
         document(made, "yaml")
         return
     path = default_paths()[0]
-    merge_into(path, made, Origin(f"{host.namespace}/{name}", found.kubeconfig, found.context))
+    merge_into(path, made, came_from(found, ctx.cluster))
     click.echo(f"Context {made['current-context']} is in {shown(path)} and current.", err=True)

@@ -75,7 +75,7 @@ def down(name: str, *, purge: bool, verbose: bool) -> None:
             with telling.phase("Cache"):
                 host.purge()
     for path in kubeconfig.default_paths():
-        kubeconfig.remove(path, "", lambda origin: origin.kubeconfig == str(made))
+        kubeconfig.remove(path, lambda origin: origin.kubeconfig == str(made))
     if not found:
         click.echo(f"There is no lab {name}.", err=True)
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from kubeception import names
 from kubeception.errors import KubeceptionError
@@ -20,20 +20,6 @@ PATIENCE_SECONDS: Final = 3.0
 SERVER_NAME: Final = "kubernetes.default.svc"
 """In every serving certificate: what is checked where the address dialled is a local one."""
 SELECTOR: Final = f"{names.COMPONENT_LABEL}=control-plane"
-
-
-class Tenant(Protocol):
-    """How the engine comes to a tenant's API server."""
-
-    def reach(self, ctx: PlanContext) -> Cluster | None:
-        """A client whose server answered `/readyz`; None while it doesn't, and `wake` is called when it does."""
-        ...
-
-    def lost(self) -> None:
-        """The client failed to get an answer: look for another way."""
-        ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +45,7 @@ class Link:
         self._ended = threading.Event()
 
     def reach(self, ctx: PlanContext) -> Cluster | None:
+        """A client whose server answered `/readyz`; None while it doesn't, and `wake` is called when it does."""
         if ctx.endpoint is None:
             return None
         goal = _Goal(
@@ -71,11 +58,21 @@ class Link:
             self._restart(goal)
         return self._found
 
+    def wait(self, ctx: PlanContext, seconds: float) -> Cluster | None:
+        """`reach`, with some patience: for an API server that is known to run."""
+        found = self.reach(ctx)
+        if found is None and self._goal is not None:
+            self._ended.wait(seconds)
+            found = self._found
+        return found
+
     def lost(self) -> None:
+        """The client failed to get an answer: look for a way again."""
         if self._goal is not None:
             self._restart(self._goal)
 
     def close(self) -> None:
+        """End the search and what it found."""
         self._ended.set()
         with self._lock:
             if self._forward is not None:
@@ -125,8 +122,8 @@ class Link:
         with self._lock:
             if ended.is_set():
                 return False
-            ended.set()
             self._found, self._forward = cluster, forward
+            ended.set()
         self._wake()
         return True
 

@@ -29,8 +29,8 @@ MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 
 HOST_WATCHED: Final = ("Deployment", "Service", "StatefulSet")
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "DaemonSet", "Deployment", "Node")
-REACH_SECONDS: Final = 5.0
-"""How long a command that only looks waits for the tenant's API server."""
+REACH_SECONDS: Final = 2.0
+"""How long the API server of a control plane that is ready may take to be reached."""
 HOST_FACTS_LIFE: Final = timedelta(seconds=30)
 
 
@@ -94,20 +94,10 @@ class Engine:
         facts = observe.facts(self.clock(), self.host_facts(), objects)
         return PlanContext(cluster, pools, facts, self.keys)
 
-    def admin_kubeconfig(self) -> Object:
-        """What a person gets into the tenant with.
-
-        Raises KubeceptionError as long as it has no address.
-        """
-        return self.context().pki.admin_kubeconfig()
-
     def machines(self) -> list[MachineState]:
         """The machines as they are now; nothing is changed."""
         ctx = self.context()
-        tenant = self.link.reach(ctx)
-        if tenant is None:
-            self.changes.wait(REACH_SECONDS)
-            tenant = self.link.reach(ctx)
+        tenant = self.link.wait(ctx, REACH_SECONDS)
         if tenant is not None:
             objects = observe.observe_tenant(tenant)
             ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
@@ -164,7 +154,8 @@ class Pass:
         """The context with what is in the tenant, if its API server answers."""
         if self.tenant is not None:
             return ctx
-        tenant = self.engine.link.reach(ctx)
+        runs = self.report.ok("control-plane")
+        tenant = self.engine.link.wait(ctx, REACH_SECONDS if runs else 0)
         if tenant is None:
             return ctx
         self._counted[tenant] = tenant.writes.count

@@ -317,7 +317,7 @@ class Cluster:
         content: str = "application/json",
         read_seconds: float | None = READ_SECONDS,
     ) -> urllib3.HTTPResponse:
-        if method != "GET" and "dryRun" not in (query or {}):
+        if method != "GET" and not (query or {}).get("dryRun"):
             with self._lock:
                 self.writes.count += 1
         try:

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,9 @@ class Origin:
     """What a context of ours remembers: its tenant, the host that tenant lives in, what was current before."""
 
     cluster: str = ""
-    """`namespace/name` of the TenantCluster."""
+    """`namespace/name` of the TenantCluster; empty for a context that is no tenant's but a lab's."""
+    uid: str = ""
+    """Of the TenantCluster."""
     kubeconfig: str = ""
     """File of the host's context; empty: the files kubectl reads."""
     context: str = ""
@@ -123,7 +125,7 @@ def origin(context: Mapping[str, Any] | None) -> Origin | None:
     return None
 
 
-def merge(path: Path, document: Mapping[str, Any], host: Origin) -> None:
+def merge(path: Path, document: Mapping[str, Any], comes_from: Origin) -> None:
     """Put the one context of `document` into the file and make it current.
 
     Entries of the same names are replaced if they are ours, or else it is a UsageError.
@@ -138,7 +140,7 @@ def merge(path: Path, document: Mapping[str, Any], host: Origin) -> None:
                 f"{path}: context {name!r} is there and not ours",
                 hint="Rename it, or use --no-merge.",
             )
-        if known is not None and known.cluster not in ("", host.cluster):
+        if known is not None and known.cluster not in ("", comes_from.cluster):
             raise UsageError(
                 f"{path}: context {name!r} belongs to tenant cluster {known.cluster}",
                 hint="Use --no-merge, and `kubeception kubeconfig` to write it elsewhere.",
@@ -147,7 +149,7 @@ def merge(path: Path, document: Mapping[str, Any], host: Origin) -> None:
         before = (origin(old) or Origin()).previous if current == name else current
         mine = copy.deepcopy(dict(document))
         for entry in mine["contexts"]:
-            remembered = Origin(host.cluster, host.kubeconfig, host.context, before)
+            remembered = replace(comes_from, previous=before)
             entry["context"]["extensions"] = [remembered.extension()]
         for key in LISTS:
             fresh = {entry["name"]: entry for entry in mine[key]}
@@ -158,8 +160,8 @@ def merge(path: Path, document: Mapping[str, Any], host: Origin) -> None:
     edit(path, change)
 
 
-def remove(path: Path, cluster: str, host: Callable[[Origin], bool] = lambda _: True) -> bool:
-    """Take the contexts of a tenant (`namespace/name`) out of the file, with their users and clusters.
+def remove(path: Path, gone: Callable[[Origin], bool]) -> bool:
+    """Take those contexts of ours that are `gone` out of the file, with their users and clusters.
 
     What was current before becomes current again if it is still there. True if there was one.
     """
@@ -169,7 +171,7 @@ def remove(path: Path, cluster: str, host: Callable[[Origin], bool] = lambda _: 
         nonlocal removed
         for entry in list(there["contexts"]):
             known = origin(entry.get("context"))
-            if known is None or known.cluster != cluster or not host(known):
+            if known is None or not gone(known):
                 continue
             removed = True
             there["contexts"].remove(entry)
