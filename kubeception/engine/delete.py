@@ -15,6 +15,8 @@ from kubeception.plan.facts import Object
 
 LIMIT: Final = timedelta(seconds=60)
 """After which what hinders the end is cleared away: finalizers nobody answers to, pods nobody ends."""
+POLL_SECONDS: Final = 0.2
+"""Between looks: what is awaited is that objects are no more."""
 STUCK_KINDS: Final = ("VirtualMachineInstance", "VirtualMachine", "PersistentVolumeClaim", "Pod")
 
 
@@ -28,7 +30,6 @@ class Removal(Component):
 NODES = Removal("remove-nodes", "Nodes")
 CONTROL_PLANE = Removal("remove-control-plane", "Control plane")
 STORAGE = Removal("remove-storage", "Namespaces and volumes")
-STEPS: Final = (NODES, CONTROL_PLANE, STORAGE)
 
 
 def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
@@ -43,7 +44,7 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     nodes = names.nodes_namespace(cluster.metadata.uid, cluster.name)
     stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
     steps = (
-        (NODES, partial(_remove_nodes, host, nodes)),
+        (NODES, partial(_remove_nodes, host, cluster, nodes)),
         (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
         (STORAGE, partial(_remove_namespaces, host, cluster, (own, nodes))),
     )
@@ -59,16 +60,21 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     if stuck and not report.ready:
         for namespace in (own, nodes):
             _free(host, namespace)
-    report.again = 0.2 if len(report.components) == len(STEPS) else 0.5
+    report.again = POLL_SECONDS
     report.writes = host.writes.count - before
     return report
 
 
-def _remove_nodes(host: Cluster, namespace: str) -> str:
-    """Delete all machines; what is left of them, in words."""
+def _remove_nodes(host: Cluster, cluster: TenantCluster, namespace: str) -> str:
+    """Delete all machines; what is left of them, in words.
+
+    Their namespace goes on going afterwards: to look through all kinds takes the host seconds.
+    """
     machines = host.list("VirtualMachine", namespace)
     _delete_all(host, machines)
     left = len(machines) or len(host.list("VirtualMachineInstance", namespace))
+    if not left and (found := _namespace(host, cluster, namespace)):
+        _delete_all(host, [found])
     return f"{left} machines" if left else ""
 
 
@@ -82,13 +88,9 @@ def _remove_control_plane(host: Cluster, namespace: str) -> str:
 
 def _remove_namespaces(host: Cluster, cluster: TenantCluster, namespaces: Sequence[str]) -> str:
     """Delete the namespaces with all they hold; what is left of them and their volumes, in words."""
-    found = [n for n in together(partial(host.get, "Namespace", n) for n in namespaces) if n]
-    label = names.cluster_id(cluster.metadata.uid, cluster.name)
-    mine = [n for n in found if n["metadata"].get("labels", {}).get(names.CLUSTER_LABEL) == label]
-    for namespace in mine:
-        if namespace["metadata"]["name"] == namespaces[0]:
-            _delete_all(host, host.list("StatefulSet", namespaces[0]))
-    _delete_all(host, mine)
+    mine = [n for n in (_namespace(host, cluster, name) for name in namespaces) if n]
+    if mine:
+        _delete_all(host, [*host.list("StatefulSet", namespaces[0]), *mine])
     if mine:
         return " and ".join(f"Namespace {n['metadata']['name']}" for n in mine)
     volumes = [
@@ -98,6 +100,13 @@ def _remove_namespaces(host: Cluster, cluster: TenantCluster, namespaces: Sequen
         and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
     ]
     return f"{len(volumes)} volumes" if volumes else ""
+
+
+def _namespace(host: Cluster, cluster: TenantCluster, name: str) -> Object | None:
+    """The namespace of this name if it is the tenant's."""
+    found = host.get("Namespace", name)
+    label = (found or {}).get("metadata", {}).get("labels", {}).get(names.CLUSTER_LABEL)
+    return found if label == names.cluster_id(cluster.metadata.uid, cluster.name) else None
 
 
 def _finish(host: Cluster, cluster: TenantCluster) -> None:
