@@ -19,7 +19,9 @@ from kubeception.plan.keys import KeySource
 from kubeception.plan.offline import offline_facts
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-CASES: Final = {path.stem: path for path in sorted(Path(__file__).with_name("cases").glob("*.yaml"))}
+CASES: Final = {
+    path.stem: path for path in sorted(Path(__file__).with_name("cases").glob("*.yaml"))
+}
 
 
 class FixedKeys:
@@ -80,7 +82,9 @@ def applied(ctx: PlanContext) -> Iterator[tuple[Component, list[Object]]]:
     for component in COMPONENTS:
         objects = list(component.objects(ctx))
         yield component, objects
-        stored = [o for o in objects if o["kind"] != "Service"]  # those of `offline_facts` have addresses
+        stored = [
+            o for o in objects if o["kind"] != "Service"
+        ]  # those of `offline_facts` have addresses
         ctx = replace(ctx, facts=ctx.facts.with_objects(stored))
 
 

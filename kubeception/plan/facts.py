@@ -44,9 +44,9 @@ class Facts:
 
     now: datetime
     host: HostFacts = HostFacts()
-    objects: Mapping[Key, Object] = field(default_factory=dict)
+    objects: Mapping[Key, Object] = field(default_factory=dict, repr=False)
     """The tenant's host objects, as its API server last returned them: Secrets, Services …"""
-    tenant_objects: Mapping[Key, Object] = field(default_factory=dict)
+    tenant_objects: Mapping[Key, Object] = field(default_factory=dict, repr=False)
     """Objects of the tenant's own API, as far as they were applied or read in this pass."""
 
     def seen(self, kind: str, namespace: str, name: str) -> Object | None:

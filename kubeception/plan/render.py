@@ -10,7 +10,14 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    Undefined,
+)
 
 from kubeception import names
 from kubeception.plan.facts import Object
@@ -31,6 +38,8 @@ class _PackageData(BaseLoader):
 
 
 def _json(value: Any) -> str:
+    if isinstance(value, Undefined):
+        return str(value)  # which raises
     return json.dumps(value, ensure_ascii=True)
 
 

@@ -23,7 +23,7 @@ UPDATE = "If it is meant, run `make golden` and read the diff."
 class Dumper(yaml.SafeDumper):
     """Says everything where it stands, and text of several lines as such."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

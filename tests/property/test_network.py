@@ -1,0 +1,36 @@
+from dataclasses import replace
+from ipaddress import IPv4Network
+from itertools import combinations
+
+from hypothesis import given, strategies as st
+
+from kubeception.plan.facts import Facts, HostFacts
+from kubeception.plan.network import GUEST, LINK_LOCAL, plan_network
+from tests.plans import NOW, tenant
+
+cidrs = st.builds(
+    lambda address, prefix: str(IPv4Network((address, prefix), strict=False)),
+    st.integers(IPv4Network("10.0.0.0/8")[0].__int__(), IPv4Network("10.0.0.0/8")[-1].__int__()),
+    st.integers(12, 28),
+)
+
+
+@given(
+    names=st.lists(st.from_regex(r"[a-z][a-z0-9]{0,20}", fullmatch=True), max_size=12, unique=True),
+    pods=st.lists(cidrs, max_size=3),
+    services=st.lists(cidrs, max_size=3),
+)
+def test_tenants_planned_one_after_the_other_overlap_nothing(
+    names: list[str], pods: list[str], services: list[str]
+) -> None:
+    host = HostFacts(pod_cidrs=tuple(pods), service_cidrs=tuple(services))
+    planned: list[IPv4Network] = []
+    for name in names:
+        plan = plan_network(tenant(name=name), Facts(NOW, host), f"kc-{name}")
+        found = (plan.pod_cidr, plan.service_cidr)
+        planned += map(IPv4Network, found)
+        host = replace(host, tenant_cidrs=(*host.tenant_cidrs, *found))
+    assert not any(a.overlaps(b) for a, b in combinations(planned, 2))
+    used = [IPv4Network(c) for c in (*pods, *services, GUEST[0], LINK_LOCAL[0])]
+    assert not any(a.overlaps(b) for a in planned for b in used)
+    assert all(network.is_private for network in planned)
