@@ -128,7 +128,7 @@ def origin(context: Mapping[str, Any] | None) -> Origin | None:
 def merge(path: Path, document: Mapping[str, Any], comes_from: Origin) -> None:
     """Put the one context of `document` into the file and make it current.
 
-    Entries of the same names are replaced if they are ours, or else it is a UsageError.
+    Entries of the same names are replaced if they are of the same tenant; else it is a UsageError.
     """
 
     def change(there: Document) -> None:
@@ -136,15 +136,14 @@ def merge(path: Path, document: Mapping[str, Any], comes_from: Origin) -> None:
         old = (_find(there, "contexts", name) or {}).get("context")
         known = origin(old)
         if old is not None and known is None:
-            raise UsageError(
-                f"{path}: context {name!r} is there and not ours",
-                hint="Rename it, or use --no-merge.",
-            )
-        if known is not None and known.cluster not in ("", comes_from.cluster):
-            raise UsageError(
-                f"{path}: context {name!r} belongs to tenant cluster {known.cluster}",
-                hint="Use --no-merge, and `kubeception kubeconfig` to write it elsewhere.",
-            )
+            raise _taken(path, f"context {name!r} is there and not ours")
+        if known is not None and known.cluster != comes_from.cluster:
+            raise _taken(path, f"context {name!r} belongs to tenant cluster {known.cluster}")
+        for key in ("clusters", "users"):
+            for entry in document[key]:
+                mine_already = old is not None and old.get(key[:-1]) == entry["name"]
+                if _find(there, key, entry["name"]) and not mine_already:
+                    raise _taken(path, f"{key[:-1]} {entry['name']!r} is there and not ours")
         current = there.get("current-context") or ""
         before = (origin(old) or Origin()).previous if current == name else current
         mine = copy.deepcopy(dict(document))
@@ -244,6 +243,11 @@ def with_files(document: Mapping[str, Any], files: Files) -> Document:
     return result
 
 
+def _taken(path: Path, what: str) -> UsageError:
+    hint = "Rename it, or keep them apart: --no-merge, then `kubeception kubeconfig`."
+    return UsageError(f"{path}: {what}", hint=hint)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One writer of `path` at a time; kubectl's own lock file is respected by name only, so ours lies beside it."""
@@ -278,7 +282,9 @@ def _read(path: Path) -> Document:
         raise UsageError(f"{path}: is not a kubeconfig")
     for key in LISTS:
         document[key] = document.get(key) or []
-        if not all(isinstance(e, dict) and e.get("name") and _body(e, key) for e in document[key]):
+        if not isinstance(document[key], list) or not all(
+            isinstance(e, dict) and e.get("name") and _body(e, key) for e in document[key]
+        ):
             raise UsageError(f"{path}: {key} is not a list of named entries")
     return document
 

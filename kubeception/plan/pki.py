@@ -161,7 +161,7 @@ class Pki:
 
     def admin_kubeconfig(self) -> dict[str, Any]:
         """What a person gets: administrator by the binding kubeadm:cluster-admins, at the endpoint's `url`."""
-        return self._kubeconfig("admin", "kubernetes-admin", self._endpoint().url)
+        return self._kubeconfig("admin", f"{self._ctx.cluster.name}-admin", self._endpoint().url)
 
     def bootstrap_kubeconfig(self, token: str) -> dict[str, Any]:
         """For `kubeadm join` with discovery by file, at the endpoint's `internal_url`."""

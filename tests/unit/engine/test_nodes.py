@@ -1,0 +1,170 @@
+import base64
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from kubeception.engine import nodes
+from kubeception.providers.base import Machine, Phase
+
+MACHINE = Machine(
+    name="demo-workers-1",
+    pool="demo-workers",
+    phase=Phase.RUNNING,
+    created=datetime(2026, 1, 2, tzinfo=UTC),
+    address="10.244.0.9",
+)
+USAGES = ["digital signature", "server auth"]
+
+
+def csr(
+    *,
+    user: str = "system:node:demo-workers-1",
+    groups: tuple[str, ...] = ("system:nodes", "system:authenticated"),
+    usages: list[str] = USAGES,
+    common_name: str = "system:node:demo-workers-1",
+    organizations: tuple[str, ...] = ("system:nodes",),
+    dns: tuple[str, ...] = ("demo-workers-1",),
+    ips: tuple[str, ...] = ("10.244.0.9",),
+) -> dict[str, Any]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, o) for o in organizations]
+    subject.append(x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns]
+    names += [x509.IPAddress(ip_address(ip)) for ip in ips]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return {
+        "metadata": {"name": "csr-1"},
+        "spec": {
+            "signerName": nodes.SERVING_SIGNER,
+            "username": user,
+            "groups": list(groups),
+            "usages": usages,
+            "request": base64.b64encode(pem).decode(),
+        },
+    }
+
+
+def test_the_machines_own_request_is_approved() -> None:
+    assert nodes.objection(csr(), MACHINE) == ""
+    assert nodes.objection(csr(usages=[*USAGES, "key encipherment"]), MACHINE) == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (csr(user="system:node:other"), "asked for by"),
+        (csr(user="kubernetes-admin"), "asked for by"),
+        (csr(groups=("system:authenticated",)), "no node"),
+        (csr(usages=["digital signature", "client auth"]), "usages"),
+        (csr(usages=[*USAGES, "client auth"]), "usages"),
+        (csr(common_name="system:node:other"), "subject"),
+        (csr(common_name="kubernetes-admin"), "subject"),
+        (csr(organizations=("system:masters",)), "subject"),
+        (csr(organizations=("system:nodes", "system:masters")), "subject"),
+        (csr(dns=("demo-workers-1", "kubernetes.default.svc")), "names"),
+        (csr(dns=("other",)), "names"),
+        (csr(ips=("10.244.0.9", "10.96.0.1")), "names"),
+        (csr(ips=("10.0.2.2",)), "names"),
+        (csr(ips=()), "names"),
+        (csr(dns=(), ips=()), "names no host"),
+    ],
+)
+def test_any_other_request_is_not(request_: dict[str, Any], why: str) -> None:
+    assert why in nodes.objection(request_, MACHINE)
+
+
+def test_rubbish_is_an_objection_and_no_crash() -> None:
+    request = csr()
+    for rubbish in (
+        "",
+        "AAAA",
+        "!!!",
+        base64.b64encode(b"-----BEGIN CERTIFICATE REQUEST-----").decode(),
+    ):
+        request["spec"]["request"] = rubbish
+        assert nodes.objection(request, MACHINE)
+
+
+def test_only_undecided_serving_requests_are_looked_at() -> None:
+    request = csr()
+    assert nodes.is_pending(request)
+    assert not nodes.is_pending({**request, "status": {"conditions": [{"type": "Denied"}]}})
+    approved = nodes.approval(request, "2026-01-02T03:04:05Z")
+    assert not nodes.is_pending(approved)
+    other = {
+        **request,
+        "spec": {**request["spec"], "signerName": "kubernetes.io/kube-apiserver-client-kubelet"},
+    }
+    assert not nodes.is_pending(other)
+
+
+def node(**spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "demo-workers-1", "resourceVersion": "5"},
+        "spec": spec,
+        "status": {"addresses": [{"type": "InternalIP", "address": "10.0.2.2"}]},
+    }
+
+
+def test_a_new_node_gets_its_machines_address_then_all_the_rest() -> None:
+    fresh = node(
+        taints=[
+            {"key": nodes.UNINITIALIZED, "effect": "NoSchedule"},
+            {"key": "mine", "effect": "NoSchedule"},
+        ]
+    )
+    assert nodes.status_patch(fresh, MACHINE) == {
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": "10.244.0.9"},
+                {"type": "Hostname", "address": "demo-workers-1"},
+            ]
+        }
+    }
+    patch = nodes.node_patch(
+        fresh,
+        MACHINE,
+        "kubevirt://n/demo-workers-1",
+        {"topology.kubernetes.io/zone": "z", "other": "x"},
+    )
+    assert patch == {
+        "metadata": {
+            "annotations": {nodes.FLANNEL_ADDRESS: "10.244.0.9"},
+            "labels": {"topology.kubernetes.io/zone": "z"},
+            "resourceVersion": "5",
+        },
+        "spec": {
+            "providerID": "kubevirt://n/demo-workers-1",
+            "taints": [{"key": "mine", "effect": "NoSchedule"}],
+        },
+    }
+
+
+def test_a_complete_node_is_left_alone() -> None:
+    done = node(providerID="kubevirt://n/demo-workers-1")
+    done["metadata"]["annotations"] = {nodes.FLANNEL_ADDRESS: "10.244.0.9"}
+    done["status"]["addresses"] = nodes.addresses(MACHINE)
+    assert nodes.status_patch(done, MACHINE) is None
+    assert nodes.node_patch(done, MACHINE, "kubevirt://n/demo-workers-1", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"metadata": {}}, True),
+        ({"metadata": {"ownerReferences": [{"kind": "ReplicaSet"}]}}, True),
+        ({"metadata": {"ownerReferences": [{"kind": "DaemonSet"}]}}, False),
+        ({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}}, False),
+        ({"metadata": {}, "status": {"phase": "Succeeded"}}, False),
+    ],
+)
+def test_which_pods_must_leave(pod: dict[str, Any], expected: bool) -> None:
+    assert nodes.to_evict(pod) is expected
