@@ -9,6 +9,7 @@ from kubeception.engine.apply import Target, apply
 from kubeception.engine.parallel import together
 from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
+from kubeception.kube.conditions import is_true
 from kubeception.plan.facts import Object, key_of
 
 COMPONENT: Final = "install"
@@ -42,14 +43,9 @@ def install(host: Cluster) -> None:
 
 def _wait(host: Cluster, crd: Object | None) -> None:
     deadline = time.monotonic() + SERVED_SECONDS
-    while crd is not None and not _established(crd):
+    while crd is not None and not is_true(crd, "Established"):
         if time.monotonic() > deadline:
             name = crd["metadata"]["name"]
             raise ApiError(f"{host.title}: CustomResourceDefinition {name} is not served")
         time.sleep(POLL_SECONDS)
         crd = host.get("CustomResourceDefinition", crd["metadata"]["name"])
-
-
-def _established(crd: Object) -> bool:
-    conditions = crd.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from kubeception import names
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
+from kubeception.kube.conditions import is_true
 from kubeception.kube.portforward import PortForward
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
@@ -131,8 +132,7 @@ class Link:
         """A pod whose API server is ready, or nothing."""
         with suppress(KubeceptionError):
             for pod in self._host.list("Pod", namespace, labels=SELECTOR):
-                conditions = pod.get("status", {}).get("conditions", ())
-                if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                if is_true(pod, "Ready"):
                     return str(pod["metadata"]["name"])
         return ""
 

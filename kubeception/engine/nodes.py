@@ -70,7 +70,7 @@ def _without(taints: list[dict[str, Any]]) -> tuple[list[dict[str, Any]]] | None
 
 def is_pending(csr: Object) -> bool:
     """Whether a kubelet's serving certificate is asked for and nobody has decided yet."""
-    decided = {c["type"] for c in csr.get("status", {}).get("conditions", ())}
+    decided = {c["type"] for c in csr.get("status", {}).get("conditions") or ()}
     return csr["spec"].get("signerName") == SERVING_SIGNER and not decided & {"Approved", "Denied"}
 
 
@@ -122,7 +122,7 @@ def approval(csr: Object, now: str) -> Object:
         "lastUpdateTime": now,
     }
     status = csr.get("status", {})
-    conditions = [*status.get("conditions", ()), condition]
+    conditions = [*(status.get("conditions") or ()), condition]
     return {**csr, "status": {**status, "conditions": conditions}}
 
 

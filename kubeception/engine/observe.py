@@ -13,6 +13,7 @@ from kubeception import names
 from kubeception.api.v1alpha1 import NodePool, TenantCluster, parse_cluster, parse_pool
 from kubeception.engine.parallel import together
 from kubeception.kube.client import Cluster
+from kubeception.kube.conditions import is_true
 from kubeception.plan.facts import Facts, HostFacts, Object
 from kubeception.providers import PROVIDERS
 
@@ -206,8 +207,7 @@ def _address(node: Object) -> str:
 
 def is_ready(node: Object) -> bool:
     """Whether a Node says it is ready."""
-    conditions = node.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return is_true(node, "Ready")
 
 
 def _default_class(classes: Iterable[Object]) -> str:

@@ -59,7 +59,7 @@ def _conditions(
     old: Mapping[str, Any], parts: Mapping[str, Readiness], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     """The conditions; each keeps its time as long as its status stays."""
-    before = {c["type"]: c for c in old.get("conditions", ())}
+    before = {c["type"]: c for c in old.get("conditions") or ()}
     result = []
     for name, readiness in parts.items():
         status = "True" if readiness.ok else "False"

@@ -364,12 +364,14 @@ class Cluster:
             cause = error.reason
         reason, found, hint = "Unreachable", str(cause).split(": ", 1)[-1], ""
         text = str(error)
-        if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        if "Connection refused" in text:
+            found = "connection refused"
+        elif isinstance(cause, urllib3.exceptions.NewConnectionError):
+            pass
+        elif isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
             found = f"nothing answers within {self._connect_seconds:.0f} s"
         elif isinstance(cause, urllib3.exceptions.ReadTimeoutError):
             reason, found = "Timeout", "no answer in time"
-        elif "Connection refused" in text:
-            found = "connection refused"
         elif "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in type(cause).__name__:
             reason = "TLS"
             hint = "The kubeconfig's certificate authority doesn't fit: is this another or a later cluster?"

@@ -132,7 +132,7 @@ def _phase(vm: Object, vmi: Object | None) -> tuple[Phase, str]:
 
 def _trouble(vm: Object) -> str:
     """What keeps a machine from starting, as KubeVirt says it."""
-    for condition in vm.get("status", {}).get("conditions", ()):
+    for condition in vm.get("status", {}).get("conditions") or ():
         failed = condition["type"] == "Failure" and condition["status"] == "True"
         stuck = condition["type"] == "PodScheduled" and condition["status"] == "False"
         if failed or stuck:

@@ -1,0 +1,10 @@
+"""Conditions of objects, as almost every kind reports them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def is_true(obj: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether the condition of this type is True; a server may say null where there is none yet."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
+    return any(c["type"] == name and c["status"] == "True" for c in conditions)
