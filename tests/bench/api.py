@@ -51,6 +51,13 @@ class Api:
         return self._request("GET", "/readyz") == b"ok"
 
     def _request(self, method: str, path: str, body: str | None = None) -> bytes | None:
+        kept = self._connection is not None
+        answer = self._ask(method, path, body)
+        if answer is None and self._connection is None and kept:  # the server had closed it
+            answer = self._ask(method, path, body)
+        return answer
+
+    def _ask(self, method: str, path: str, body: str | None) -> bytes | None:
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(
                 self._server.hostname or "", self._server.port, timeout=2, context=self._tls
