@@ -10,7 +10,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 KUBECEPTION := $(BIN)/kubeception
 KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
+
+# A lab for the command that follows, ended whatever becomes of that.
 LAB := test
+IN_LAB = trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
+  $(KUBECEPTION) lab up --name $(LAB) --no-merge; KUBECEPTION_LAB=$(LAB)
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
 PACKAGES := python3-venv runc iproute2 nftables
@@ -37,9 +41,7 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 ##@ Test
 
 test: packages lint type unit ## all of it, the quickest first: this is what CI runs
-	trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
-	$(KUBECEPTION) lab up --name $(LAB) --no-merge; \
-	$(BIN)/pytest tests
+	$(IN_LAB) $(BIN)/pytest tests
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
@@ -51,8 +53,7 @@ integration: packages venv ## real etcd and kube-apiserver processes, out of the
 	$(BIN)/pytest tests/integration
 
 e2e: packages venv ## tenants with virtual machines, in a lab of their own
-	trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
-	$(BIN)/pytest tests/e2e
+	$(IN_LAB) $(BIN)/pytest tests/e2e
 
 bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json
 	$(BIN)/python -m tests.bench
