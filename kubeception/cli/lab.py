@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kubeception.cli.output import table
 from kubeception.cli.report import TerminalReport
 
 if TYPE_CHECKING:
@@ -45,15 +46,18 @@ def verbose_option(command: Command) -> Command:
     metavar="auto|release|build|PATH",
     help="Where programs come from that the cache lacks: downloads or else a build, only one of these, or a folder.",
 )
+@click.option("--kubevirt/--no-kubevirt", default=True, help="With virtual machines, or without.")
 @click.option("--merge/--no-merge", default=True, help="Put its context into your kubeconfig.")
 @verbose_option
-def up(name: str, nodes: int | None, parts: str, *, merge: bool, verbose: bool) -> None:
+def up(
+    name: str, nodes: int | None, parts: str, *, kubevirt: bool, merge: bool, verbose: bool
+) -> None:
     """Make the lab, or repair what it lacks."""
     from kubeception.lab import host
     from kubeception.lab.parts import Source
 
     with report(name, verbose=verbose) as telling:
-        made = host.up(name, nodes, Source.parse(parts), telling)
+        made = host.up(name, nodes, Source.parse(parts), telling, kubevirt=kubevirt)
     if merge:
         merge_context(made)
     click.echo(f"The lab is ready: kubectl --context {made.context} get nodes", err=True)
@@ -91,9 +95,7 @@ def status(name: str, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(seen.document(), indent=2))
         return
-    width = max(len(piece.name) for piece in seen.pieces)
-    for piece in seen.pieces:
-        click.echo(f"{piece.name:<{width}}  {piece.state:<7}  {piece.detail}".rstrip())
+    table(("PIECE", "STATE", "DETAIL"), [(p.name, p.state, p.detail) for p in seen.pieces])
 
 
 @lab.command()

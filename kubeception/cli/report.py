@@ -72,7 +72,7 @@ class TerminalReport:
             self.progress_bar.remove_task(task)
             seconds = time.monotonic() - started
             self.log(f"{mark} {title} {seconds:.1f} s")
-            self.console.print(f"[{style}]{mark}[/] {title:<44} {seconds:6.1f} s")
+            self.console.print(f"[{style}]{mark}[/] {title:<62} {seconds:5.1f} s")
 
     def progress(self, done: int, total: int, what: str) -> None:
         """How far the latest phase is."""

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,18 @@ def host_objects(lab: Lab) -> list[Object]:
     }
     registry = {"host": lab.registry, "hostFromClusterNetwork": lab.registry}
     registry["hostFromContainerRuntime"] = lab.registry
+    api_host = str(lab.node(1).address)
     helper = manifest("lab/local-path/helper-pod.yaml.j2", {"image": image("busybox")})
     return [
         manifest("lab/registry.yaml.j2", {"hosting": yaml.safe_dump(registry)}),
-        *items("flannel", config=json.dumps(flannel), image=image("flannel")),
+        *items("flannel", config=json.dumps(flannel), image=image("flannel"), api_host=api_host),
         *items(
             "local-path/objects",
             helper_pod=yaml.safe_dump(helper),
             image=image("local-path-provisioner"),
+            api_host=api_host,
         ),
-        *items("metrics-server", image=image("metrics-server")),
+        *items("metrics-server", image=image("metrics-server"), api_host=api_host),
     ]
 
 
@@ -135,6 +138,25 @@ def unready_nodes(cluster: Cluster, names: Iterable[str]) -> list[str]:
     """Those of these nodes that are not Ready."""
     nodes = {node["metadata"]["name"]: node for node in cluster.list("Node")}
     return [f"node {name}" for name in names if not is_true(nodes.get(name, {}), "Ready")]
+
+
+def stale_pods(
+    cluster: Cluster, namespaces: Iterable[str], nodes: Sequence[str], since: datetime
+) -> list[str]:
+    """Pods of these nodes with a container that runs not, or only in what the API remembers of before `since`."""
+    return [
+        f"pod {namespace}/{pod['metadata']['name']}"
+        for namespace in (namespaces if nodes else ())
+        for pod in cluster.list("Pod", namespace)
+        if pod["spec"].get("nodeName") in nodes and not runs_since(pod, since)
+    ]
+
+
+def runs_since(pod: Object, since: datetime) -> bool:
+    """Whether every container of a pod runs and was started at `since` or later."""
+    seen = pod.get("status", {}).get("containerStatuses", ())
+    starts = [status.get("state", {}).get("running", {}).get("startedAt") for status in seen]
+    return bool(starts) and all(at and datetime.fromisoformat(at) >= since for at in starts)
 
 
 def unready_workloads(cluster: Cluster, namespaces: Iterable[str]) -> list[str]:

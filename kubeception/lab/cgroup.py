@@ -20,14 +20,15 @@ class Cgroups:
 
     version: int
     hierarchies: tuple[Path, ...]
-    """Mount points: a single one with v2, one per controller set with v1."""
+    """Mount points: a single one with v2; with v1 one per controller set, and v2's without controllers beside them."""
 
     @classmethod
     def detect(cls, mount: Path = MOUNT) -> "Cgroups":
         """What is mounted here. Raises KubeceptionError where it is not enough for a kubelet."""
         if (mount / "cgroup.controllers").exists():
             return cls(2, (mount,))
-        names = {path.name: path for path in sorted(mount.iterdir()) if is_v1(path)}
+        tops = [path for path in sorted(mount.iterdir()) if (path / "cgroup.procs").exists()]
+        names = {path.name: path for path in tops}
         found = {part for name in names for part in name.split(",")}
         if missing := NEEDED - found:
             raise KubeceptionError(
@@ -61,11 +62,6 @@ class Cgroups:
             if not left or time.monotonic() > until:
                 return left
             time.sleep(0.05)
-
-
-def is_v1(path: Path) -> bool:
-    """Whether this is the top of a v1 hierarchy: v2's empty mount beside them has no `tasks`."""
-    return (path / "tasks").exists()
 
 
 def make_path(top: Path, cgroup: str) -> Path:

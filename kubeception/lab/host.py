@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -60,19 +61,22 @@ class Host:
         place = self.lab.node(number)
         return Node(place, self.programs, self.cgroups, self.network, self.report)
 
-    def up(self, nodes: int, *, upstream: bool) -> None:
-        """All of it, in order."""
+    def up(self, nodes: int, *, kubevirt: bool, upstream: bool) -> None:
+        """All of it, in order; without `kubevirt` a cluster of its own whose hosts run no virtual machines."""
         with self.report.phase("Network and registry"):
             open_forwarding(state.labs_folder() / "forwarding")
             self.network.ensure()
             self.registry.ensure(self.cgroups.make(f"{self.lab.cgroup}/registry"))
         with self.report.phase("Images of Kubernetes"):
             self.publish(heavy=False)
+        if not kubevirt:
+            self.make_cluster(nodes, upstream=upstream)
+            return
         with ThreadPoolExecutor(1) as pool:
-            rest = pool.submit(self.publish, heavy=True)
+            heavy = pool.submit(self.publish, heavy=True)
             self.make_cluster(nodes, upstream=upstream)
             with self.report.phase("Images of KubeVirt and of nodes"):
-                rest.result()
+                heavy.result()
         with self.report.phase("KubeVirt"):
             self.ensure_kubevirt()
 
@@ -83,17 +87,22 @@ class Host:
 
     def make_cluster(self, nodes: int, *, upstream: bool) -> None:
         """The host cluster with its add-ons, all nodes Ready."""
+        began = datetime.now(UTC).replace(microsecond=0)
         first, *others = [self.node(number) for number in range(1, nodes + 1)]
         with self.report.phase("Control plane"):
-            first.ensure(upstream=upstream)
+            started = [first] if first.ensure(upstream=upstream) else []
             if not first.joined:
                 kubeadm.initialise(first)
             self.wait("the API server", 120, self.api_missing)
         with self.report.phase("Nodes and add-ons"):
             addons.apply(self.cluster, addons.host_objects(self.lab))
-            in_parallel([partial(self.join, node, first, upstream=upstream) for node in others])
+            started += [node for node in others if node.ensure(upstream=upstream)]
+            in_parallel([partial(self.join, node, first) for node in others if not node.joined])
             names = [node.place.name for node in (first, *others)]
             self.wait("the nodes", 120, lambda: addons.unready_nodes(self.cluster, names))
+            fresh = [node.place.name for node in started]
+            stale = partial(addons.stale_pods, self.cluster, NAMESPACES, fresh, began)
+            self.wait("the pods of nodes that were started", 120, stale)
             missing = partial(addons.unready_workloads, self.cluster, NAMESPACES)
             self.wait("the add-ons", 300, missing)
 
@@ -104,14 +113,10 @@ class Host:
         addons.apply(self.cluster, objects)
         self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
 
-    def join(self, node: Node, first: Node, *, upstream: bool) -> None:
-        """A further node, running and a member."""
-        node.ensure(upstream=upstream)
-        if not node.joined:
-            self.cluster.delete(
-                "Node", node.place.name
-            )  # half a join's: kubeadm refuses to take its name
-            kubeadm.join(node, first)
+    def join(self, node: Node, first: Node) -> None:
+        """Make a further node a member. kubeadm refuses the name of one that half a join has left Ready."""
+        self.cluster.delete("Node", node.place.name)
+        kubeadm.join(node, first)
 
     def api_missing(self) -> list[str]:
         """What the API server says it lacks."""
@@ -136,7 +141,9 @@ class Host:
             delete_tree(self.lab.folder)
 
 
-def up(name: str, nodes: int | None, source: parts.Source, report: Report) -> Lab:
+def up(
+    name: str, nodes: int | None, source: parts.Source, report: Report, *, kubevirt: bool = True
+) -> Lab:
     """The lab of this name, with all it shall have. Without `nodes` as many as it has, or one."""
     state.check_name(name)
     known = state.load(name)
@@ -152,7 +159,8 @@ def up(name: str, nodes: int | None, source: parts.Source, report: Report) -> La
                 hint=f"`kubeception lab down --name {name}` first",
             )
         parts.obtain(source, state.cache_folder(), report)
-        Host(lab, report, Cgroups.detect()).up(nodes or has or 1, upstream=source.kind != "build")
+        work = Host(lab, report, Cgroups.detect())
+        work.up(nodes or has or 1, kubevirt=kubevirt, upstream=source.kind != "build")
     return lab
 
 

@@ -1,5 +1,6 @@
 """A node of a lab: namespaces of this machine with a containerd, a kubelet and files of their own."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from kubeception.lab.state import LabNode
 LOGS = "/var/log/kubeception"
 """Where the node's services log, inside the node."""
 PATH = "/opt/kubeception/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "KUBECONFIG": "/etc/kubernetes/admin.conf"}
+"""Of what is run inside a node. kubeadm would prefer the ~/.kube/config of this machine to its own cluster's."""
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 JOINED = "joined"
 """The file in a node's folder that says kubeadm has ended well there."""
@@ -48,20 +51,27 @@ class Node:
         process = Process.load(self.place.record)
         return process if process and process.alive() else None
 
-    def ensure(self, *, upstream: bool) -> None:
-        """Running and connected. What a kubeadm that never ended has left is thrown away first."""
+    def ensure(self, *, upstream: bool) -> bool:
+        """Running and connected; True where it had to be started.
+
+        What a kubeadm that never ended has left is thrown away first.
+        """
         if not self.joined:
             self.remove()
         process = self.process()
-        if process is None:
+        if started := process is None:
             self.write_files(upstream=upstream)
             process = self.start()
         self.network.connect(self.place, process.pid)
+        return started
 
     def start(self) -> Process:
         """Start its process 1. Raises KubeceptionError."""
-        self.stop()  # an end of the old one's that is still under way
         place = self.place
+        self.stop()
+        self.cgroups.remove(
+            place.cgroup
+        )  # a kubelet does not start among cgroups of pods that are no more
         node = init.Node(
             hostname=place.name,
             folder=str(place.folder),
@@ -160,14 +170,19 @@ def kubelet(place: LabNode) -> init.Service:
 
 
 def enter(place: LabNode, argv: Sequence[str]) -> list[str]:
-    """The command line that runs `argv` inside a node. Raises KubeceptionError when the node does not run."""
+    """The command line that runs `argv` inside a node, with nothing of this environment (such as a KUBECONFIG).
+
+    Raises KubeceptionError when the node does not run.
+    """
     process = Process.load(place.record)
     if process is None or not process.alive():
         raise KubeceptionError(
             f"node {place.name} does not run", hint="`kubeception lab up` repairs the lab"
         )
     spaces = ("--mount", "--net", "--pid", "--uts", "--ipc")
-    return ["nsenter", "--target", str(process.pid), *spaces, "env", f"PATH={PATH}", *argv]
+    variables = {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")}
+    clean = ("env", "-i", *(f"{name}={value}" for name, value in variables.items()))
+    return ["nsenter", "--target", str(process.pid), *spaces, *clean, *argv]
 
 
 def resolvers(fallback: str, etc: Path = Path("/etc"), run_folder: Path = Path("/run")) -> str:

@@ -98,8 +98,9 @@ def cluster(lab: Lab) -> Iterator[Piece]:
             checks = {
                 "nodes": addons.unready_nodes(api, [place.name for place in lab.nodes()]),
                 "add-ons": addons.unready_workloads(api, host.NAMESPACES),
-                "kubevirt": addons.kubevirt_missing(api),
             }
+            if api.get("Namespace", "kubevirt"):
+                checks["kubevirt"] = addons.kubevirt_missing(api)
             for name, missing in checks.items():
                 yield Piece(name, "waiting" if missing else UP, "; ".join(missing))
     except KubeceptionError as error:
