@@ -4,6 +4,7 @@ from typing import Final
 
 from kubeception.components.base import Component
 from kubeception.components.control_plane import ControlPlane
+from kubeception.components.controller_accounts import ControllerAccounts
 from kubeception.components.coredns import CoreDns
 from kubeception.components.endpoint import EndpointServices
 from kubeception.components.etcd import Etcd
@@ -15,18 +16,19 @@ from kubeception.components.local_path import LocalPath
 from kubeception.components.metrics_server import MetricsServer
 from kubeception.components.namespace import Namespaces
 from kubeception.components.network_policy import NetworkPolicies
-from kubeception.components.pki import Certificates, Roots
+from kubeception.components.pki import Credentials, Roots
 
 COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
     Namespaces(),
     EndpointServices(),
     Roots(),
-    Certificates(),
-    Etcd(),
-    ControlPlane(),
     NetworkPolicies(),
+    Etcd(),
+    Credentials(),
+    ControlPlane(),
     # in the tenant
+    ControllerAccounts(),
     Kubeadm(),
     KubeProxy(),
     Flannel(),

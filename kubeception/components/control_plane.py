@@ -13,6 +13,7 @@ from kubeception.plan.render import document
 from kubeception.plan.secret import opaque
 
 FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
+READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
 ENCRYPTION_SECRET = "encryption"
 
 
@@ -20,7 +21,7 @@ class ControlPlane(Component):
     """A Deployment of one pod in which kube-apiserver comes first."""
 
     name = "control-plane"
-    needs = ("certificates",)
+    needs = ("roots",)
     title = "Control plane"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
@@ -32,6 +33,7 @@ class ControlPlane(Component):
         }
         yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
         yield _encryption(ctx)
+        yield from ctx.pki.leaves(*READERS)
 
         deployment = ctx.manifest(
             "control-plane/deployment.yaml.j2",

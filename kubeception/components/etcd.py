@@ -15,10 +15,11 @@ class Etcd(Component):
     """A StatefulSet, reached by its Service's address: a name that doesn't resolve yet costs half a minute."""
 
     name = "etcd"
-    needs = ("certificates",)
+    needs = ("roots",)
     title = "Datastore"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
+        yield from ctx.pki.leaves("etcd")
         statefulset = ctx.manifest(
             "etcd/statefulset.yaml.j2",
             labels=ctx.labels(self.name),

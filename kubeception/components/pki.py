@@ -1,4 +1,4 @@
-"""The Secrets with the tenant's keys and certificates."""
+"""Keys that are made once, and the certificates that no process of the host reads."""
 
 from collections.abc import Iterable
 
@@ -15,17 +15,17 @@ class Roots(Component):
     """
 
     name = "roots"
+    title = "Keys"
 
     def objects(self, ctx: PlanContext) -> Iterable[Object]:
         return ctx.pki.roots()
 
 
-class Certificates(Component):
-    """Leaf certificates, renewed in time; their readers load them again by themselves."""
+class Credentials(Component):
+    """Certificates of those outside the host: people, this program, and what runs in the tenant."""
 
-    name = "certificates"
+    name = "credentials"
     needs = ("roots",)
-    title = "Certificates"
 
     def objects(self, ctx: PlanContext) -> Iterable[Object]:
-        return ctx.pki.leaves()
+        return ctx.pki.leaves("admin", "engine", "konnectivity-agent", "metrics-server")

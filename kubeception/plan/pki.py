@@ -70,7 +70,7 @@ LEAVES: Final = (
 
 TRUST: Final[Mapping[str, tuple[str, ...]]] = {
     "kube-apiserver": ("client", "kubelet-serving", "etcd", "front-proxy"),
-    "kube-controller-manager": ("serving", "client", "kubelet-serving", "front-proxy"),
+    "kube-controller-manager": ("serving", "client", "kubelet-serving"),
     "kube-scheduler": ("serving",),
     "konnectivity-server": ("tunnel",),
     "konnectivity-agent": ("tunnel",),
@@ -145,15 +145,15 @@ class Pki:
         yield self._root(SERVICE_ACCOUNT, {"sa.key": key, "sa.pub": x509.public_key(key) or b""})
         yield self._root(ENCRYPTION_KEY, {"secretbox": self.encryption_key})
 
-    def leaves(self) -> Iterator[Object]:
-        """The Secrets of leaf certificates, one for each reader."""
-        for secret, trusted in TRUST.items():
-            data = {f"{ca}-ca.crt": self.ca(ca).cert for ca in trusted}
+    def leaves(self, *readers: str) -> Iterator[Object]:
+        """The Secrets of these readers: their own certificates, and those of the CAs they check by."""
+        for reader in readers:
+            data = {f"{ca}-ca.crt": self.ca(ca).cert for ca in TRUST[reader]}
             for row in LEAVES:
-                if row.secret == secret:
-                    pair = self.leaf(secret, row.name)
+                if row.secret == reader:
+                    pair = self.leaf(reader, row.name)
                     data |= {f"{row.name}.crt": pair.cert, f"{row.name}.key": pair.key}
-            yield opaque(self._ctx.namespace, secret, data)
+            yield opaque(self._ctx.namespace, reader, data)
 
     def engine_kubeconfig(self) -> dict[str, Any]:
         """What this program talks to the tenant with: group system:masters, which needs no binding."""

@@ -15,6 +15,7 @@ from kubeception.errors import SpecError
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import container
 from kubeception.plan.facts import Facts, HostFacts, Object, key_of
+from kubeception.plan.pki import TRUST
 from tests.plans import CASES, NOW, case, everything, find, plan, pool
 
 BY_NAME = {component.name: component for component in COMPONENTS}
@@ -104,7 +105,7 @@ def pod_template(ctx: PlanContext) -> Object:
 
 def test_pods_restart_for_what_is_read_once_and_for_nothing_else() -> None:
     ctx = plan()
-    stored = replace(ctx, facts=ctx.facts.with_objects([*ctx.pki.roots(), *ctx.pki.leaves()]))
+    stored = replace(ctx, facts=ctx.facts.with_objects([*ctx.pki.roots(), *ctx.pki.leaves(*TRUST)]))
     later = replace(stored, facts=replace(stored.facts, now=NOW + timedelta(days=100)))
     assert pod_template(later) == pod_template(ctx)
     renewed = replace(stored, facts=replace(stored.facts, now=NOW + timedelta(days=300)))
@@ -116,8 +117,7 @@ def etcd(spec: Object, host: HostFacts, *objects: Object) -> Object:
     datastore = plan({"datastore": spec})
     facts = replace(datastore.facts, host=host).with_objects(objects)
     ctx = replace(datastore, facts=facts)
-    (found,) = component("etcd").objects(ctx)
-    return found
+    return find(list(component("etcd").objects(ctx)), "StatefulSet", "etcd")
 
 
 CLASS = HostFacts(default_storage_class="standard")

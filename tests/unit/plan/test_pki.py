@@ -27,12 +27,12 @@ def fresh() -> PlanContext:
 
 @pytest.fixture
 def standing(fresh: PlanContext) -> PlanContext:
-    return stored(fresh, [*fresh.pki.roots(), *fresh.pki.leaves()])
+    return stored(fresh, [*fresh.pki.roots(), *fresh.pki.leaves(*TRUST)])
 
 
 def test_a_second_look_changes_nothing(fresh: PlanContext, standing: PlanContext) -> None:
     assert list(standing.pki.roots()) == list(fresh.pki.roots())
-    assert list(standing.pki.leaves()) == list(fresh.pki.leaves())
+    assert list(standing.pki.leaves(*TRUST)) == list(fresh.pki.leaves(*TRUST))
 
 
 def test_without_what_is_stored_everything_is_new(fresh: PlanContext) -> None:
@@ -44,7 +44,7 @@ def test_without_what_is_stored_everything_is_new(fresh: PlanContext) -> None:
 
 def test_roots_are_immutable_and_leaves_are_not(fresh: PlanContext) -> None:
     assert all(secret["immutable"] for secret in fresh.pki.roots())
-    assert not any("immutable" in secret for secret in fresh.pki.leaves())
+    assert not any("immutable" in secret for secret in fresh.pki.leaves(*TRUST))
 
 
 def test_each_ca_is_its_own(fresh: PlanContext) -> None:
@@ -54,7 +54,7 @@ def test_each_ca_is_its_own(fresh: PlanContext) -> None:
 
 
 def test_a_reader_gets_its_own_certificates_and_the_cas_it_checks(fresh: PlanContext) -> None:
-    for secret in fresh.pki.leaves():
+    for secret in fresh.pki.leaves(*TRUST):
         name = secret["metadata"]["name"]
         own = {
             f"{row.name}.{end}" for row in LEAVES if row.secret == name for end in ("crt", "key")
@@ -64,21 +64,21 @@ def test_a_reader_gets_its_own_certificates_and_the_cas_it_checks(fresh: PlanCon
 
 def test_no_reader_gets_the_key_of_a_ca(fresh: PlanContext) -> None:
     keys = {base64.b64encode(fresh.pki.ca(name).key).decode() for name in CAS}
-    for secret in fresh.pki.leaves():
+    for secret in fresh.pki.leaves(*TRUST):
         assert not keys & set(secret["data"].values())
 
 
 def test_leaves_are_renewed_and_roots_are_not(standing: PlanContext) -> None:
     later = stored(standing, [], now=NOW + timedelta(days=250))
     assert list(later.pki.roots()) == list(standing.pki.roots())
-    before, after = list(standing.pki.leaves()), list(later.pki.leaves())
+    before, after = list(standing.pki.leaves(*TRUST)), list(later.pki.leaves(*TRUST))
     assert all(a["data"] != b["data"] for a, b in zip(before, after, strict=True))
 
 
 def test_a_new_name_renews_only_the_certificate_that_must_cover_it(standing: PlanContext) -> None:
     spec = {"exposure": {"extraSANs": ["api.example"]}}
     wider = replace(plan(spec), facts=standing.facts, keys=RandomKeys())
-    before, after = list(standing.pki.leaves()), list(wider.pki.leaves())
+    before, after = list(standing.pki.leaves(*TRUST)), list(wider.pki.leaves(*TRUST))
     changed = {
         a["metadata"]["name"] for a, b in zip(before, after, strict=True) if a["data"] != b["data"]
     }
