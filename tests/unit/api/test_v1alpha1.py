@@ -1,0 +1,70 @@
+import pytest
+
+from kubeception.api.v1alpha1 import parse_cluster, parse_pool
+from kubeception.errors import SpecError
+from tests.plans import pool, tenant
+
+
+def problems(**document: object) -> tuple[str, ...]:
+    with pytest.raises(SpecError) as caught:
+        parse_cluster({"metadata": {"name": "demo"}, **document})
+    return caught.value.problems
+
+
+def test_every_problem_is_told_at_once_with_its_path() -> None:
+    spec = {
+        "version": "latest",
+        "networking": {"podCIDR": "10.0.0.1/16", "cni": "other"},
+        "exposure": {"extraSANs": ["ok.example", "not ok"]},
+        "controlPlane": {"replicas": 3},
+    }
+    paths = [problem.partition(": ")[0] for problem in problems(spec=spec)]
+    assert paths == [
+        "spec.version",
+        "spec.controlPlane.replicas",
+        "spec.networking.podCIDR",
+        "spec.networking.cni",
+        "spec.exposure.extraSANs[1]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"x": 1}, "spec.x: unknown key"),
+        ({"networking": {"podCIDR": "fd00::/64"}}, "is not an IPv4 range such as"),
+        ({"networking": {"serviceCIDR": "10.0.0.0/25"}}, "has a prefix of /25"),
+        ({"networking": {"podCIDR": "0.0.0.0/0"}}, "has a prefix of /0"),
+        (
+            {"networking": {"podCIDR": "10.0.0.0/8", "serviceCIDR": "10.9.0.0/16"}},
+            "podCIDR 10.0.0.0/8 overlaps serviceCIDR 10.9.0.0/16",
+        ),
+        (
+            {"controlPlane": {"apiServer": {"extraArgs": {"etcd-servers": "x"}}}},
+            "etcd-servers: may not be set here; allowed are",
+        ),
+        ({"datastore": {"size": "0"}}, "spec.datastore.size"),
+        ({"datastore": {"size": 1}}, "spec.datastore.size"),
+    ],
+)
+def test_what_is_wrong_is_said(spec: dict[str, object], problem: str) -> None:
+    (found,) = problems(spec=spec)
+    assert problem in found
+
+
+def test_a_document_that_is_none() -> None:
+    assert problems(metadata=None)
+    with pytest.raises(SpecError, match=r"NodePool [?] has 1 problem"):
+        parse_pool({"spec": {"clusterRef": {"name": "demo"}}})
+
+
+def test_only_what_was_set_is_written() -> None:
+    assert tenant({"datastore": {"size": "2Gi"}}).manifest()["spec"] == {
+        "datastore": {"size": "2Gi"}
+    }
+    assert pool(2).manifest() == {
+        "apiVersion": "kubeception.io/v1alpha1",
+        "kind": "NodePool",
+        "metadata": {"name": "demo", "namespace": "default"},
+        "spec": {"clusterRef": {"name": "demo"}, "replicas": 2},
+    }
