@@ -4,11 +4,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kubeception.errors import KubeceptionError
-from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed
+from kubeception.lab import guest
+from kubeception.lab.disk import Disk
+from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed, resolved
 from kubeception.lab.parts import KUBEVIRT
 from kubeception.lab.report import Report
 from kubeception.lab.repository import (
@@ -19,14 +21,14 @@ from kubeception.lab.repository import (
     digest_of,
     encode,
 )
-from kubeception.lab.rootfs import Root, archive
+from kubeception.lab.rootfs import TOOLS, Root, archive
 from kubeception.plan.versions import image as name_of
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CREATED = "1970-01-01T00:00:00Z"
 
-Layer = Root | tuple[Entry, ...]
-"""A Debian root filesystem, or entries whose `source` is relative to the cache folder."""
+Layer = Root | Disk | tuple[Entry, ...]
+"""A Debian root filesystem, a node's disk, or entries whose `source` is relative to the cache folder."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,6 @@ SHELL = (  # noqa: SIM905 - words read better than a list
     " mv nslookup ping ps pwd rm rmdir sed sh sleep sort stat sync tail tar tee test timeout touch"
     " tr true uname vi wc wget which xargs"
 ).split()
-TOOLS = Root(
-    "tools", ("busybox-static", "conntrack", "iproute2", "iptables", "nftables"), "extract"
-)
 NET = (
     TOOLS,
     (
@@ -193,6 +192,9 @@ def kubevirt(component: str, layers: tuple[Layer, ...], *programs: Entry, user: 
     return Image(name, (*layers, programs or (program(path),)), (path,), user=user)
 
 
+PRELOADED = ("pause", "kube-proxy", "flannel", "konnectivity-agent", "coredns")
+"""Images that a machine's disk brings along, by their names in `plan.versions`."""
+
 IMAGES = (
     static(name_of("pause"), "/pause", user="65535:65535"),
     Image(
@@ -237,7 +239,10 @@ IMAGES = (
         program("usr/bin/virt-probe"),
         program("usr/bin/virt-tail"),
     ),
+    Image(name_of("node"), (guest.NODE, guest.overlay(), guest.programs()), command=("sh",)),
+    Image(name_of("node-disk"), (Disk(tuple(map(name_of, PRELOADED))),)),
 )
+"""In an order in which each finds the images it is made from."""
 
 
 @dataclass(frozen=True)
@@ -272,36 +277,39 @@ class Publisher:
         blob = Blob.load(record)
         if blob and repository.has(blob.digest):
             return blob
-        file = self.file(layer)
-        blob = packed(file) if isinstance(layer, Root) else pack(self.resolved(layer), file)
+        blob, file = self.pack(layer)
         blob.save(record)
         if not repository.has(blob.digest):
             repository.push_file(blob.digest, file)
         return blob
 
-    def file(self, layer: Layer) -> Path:
-        """Where the layer's archive is, or will be."""
+    def pack(self, layer: Layer) -> tuple[Blob, Path]:
+        """A layer and the file it is in."""
         if isinstance(layer, Root):
-            return archive(layer, self.cache, self.report)
-        return self.cache / "work" / "layers" / f"{self.fingerprint(layer)}.tar.zst"
+            file = archive(layer, self.cache, self.report)
+            return packed(file), file
+        work = self.cache / "work"
+        file = work / "layers" / f"{self.fingerprint(layer)}.tar.zst"
+        if isinstance(layer, Disk):
+            entries = layer.build(self.cache, self.registry, work / "disk", self.report)
+        else:
+            entries = resolved(layer, self.cache)
+        return pack(entries, file), file
 
     def record(self, layer: Layer) -> Path:
         """Where the layer's digests are noted."""
         return self.cache / "layers" / f"{self.fingerprint(layer)}.json"
 
-    def resolved(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        """The entries with the full paths of their sources."""
-        return tuple(
-            replace(entry, source=self.cache / entry.source) if entry.source else entry
-            for entry in entries
-        )
-
     def fingerprint(self, layer: Layer) -> str:
         """Changes with what the layer would contain. Raises KubeceptionError where a source is missing."""
         if isinstance(layer, Root):
             return layer.fingerprint()
+        if isinstance(layer, Disk):
+            pushed = [self.pushed(image) for image in layer.images]
+            own = (*guest.overlay(), *guest.programs())
+            return shorten((layer.facts(), pushed, self.fingerprint(own)))
         facts: list[object] = []
-        for entry in self.resolved(layer):
+        for entry in resolved(layer, self.cache):
             fact: dict[str, object] = asdict(entry)
             if entry.source:
                 try:
@@ -313,7 +321,17 @@ class Publisher:
                     ) from None
                 fact["source"] = (status.st_size, status.st_mtime_ns)
             facts.append(fact)
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+        return shorten(facts)
+
+    def pushed(self, name: str) -> str:
+        """Digest of an image as the registry has it."""
+        reference = Reference.parse(name)
+        return Repository(self.registry, reference.repository).digest(reference.tag)
+
+
+def shorten(facts: object) -> str:
+    """A digest of facts, short enough for a file name."""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def publish(cache: Path, registry: str, report: Report, images: Sequence[Image] = IMAGES) -> None:

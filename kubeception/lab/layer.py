@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -90,6 +90,13 @@ class Entry:
             archive.addfile(self.header(), io.BytesIO(self.text.encode()))
         else:
             archive.addfile(self.header())
+
+
+def resolved(entries: tuple[Entry, ...], folder: Path) -> tuple[Entry, ...]:
+    """The entries with sources that were relative to a folder."""
+    return tuple(
+        replace(entry, source=folder / entry.source) if entry.source else entry for entry in entries
+    )
 
 
 def with_folders(entries: tuple[Entry, ...]) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ from kubeception.lab.report import Report
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-TOOLS = ("mmdebstrap", "debian-archive-keyring", "zstd")
+PACKAGES = ("mmdebstrap", "debian-archive-keyring", "zstd")
 EXCLUDED = (
     "/usr/share/bash-completion/*",
     "/usr/share/doc/*",
@@ -42,12 +42,20 @@ class Root:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
+TOOLS = Root(
+    "tools",
+    ("busybox-static", "conntrack", "iproute2", "iptables", "nftables"),
+    variant="extract",
+)
+"""nft, iptables, ip, conntrack and busybox."""
+
+
 def archive(root: Root, cache: Path, report: Report) -> Path:
     """The root filesystem as a .tar.zst file, made if the cache lacks it. Raises KubeceptionError."""
     target = cache / "rootfs" / f"{root.name}-{root.fingerprint()}.tar.zst"
     if target.exists():
         return target
-    debian.install(TOOLS, report)
+    debian.install(PACKAGES, report)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"new-{target.name}")
     argv = ["mmdebstrap", "--mode=root", f"--variant={root.variant}", f"--keyring={KEYRING}"]
