@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -159,15 +159,27 @@ def runs_since(pod: Object, since: datetime) -> bool:
     return bool(starts) and all(at and datetime.fromisoformat(at) >= since for at in starts)
 
 
-def unready_workloads(cluster: Cluster, namespaces: Iterable[str]) -> list[str]:
-    """The Deployments and DaemonSets of these namespaces that are not wholly up."""
-    return [
+def unready_workloads(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:
+    """The Deployments and DaemonSets of these namespaces that are not wholly up, and what pods there complain of."""
+    found = [
         f"{kind} {namespace}/{obj['metadata']['name']}"
         for namespace in namespaces
         for kind in WORKLOADS
         for obj in cluster.list(kind, namespace)
         if not is_up(obj)
     ]
+    if found:
+        pods = [pod for namespace in namespaces for pod in cluster.list("Pod", namespace)]
+        found += [complaint for pod in pods for complaint in complaints(pod)]
+    return found
+
+
+def complaints(pod: Object) -> Iterator[str]:
+    """Why containers of a pod do not run, where the kubelet calls it an error."""
+    for status in pod.get("status", {}).get("containerStatuses", ()):
+        reason = status.get("state", {}).get("waiting", {}).get("reason", "")
+        if reason.endswith(("BackOff", "Error")) or reason.startswith("Err"):
+            yield f"container {status['name']} of pod {pod['metadata']['name']}: {reason}"
 
 
 def is_up(workload: Object) -> bool:

@@ -31,6 +31,14 @@ HEAVY = ("quay.io/kubevirt/", "ghcr.io/kubeception/")
 
 
 @dataclass(frozen=True)
+class Started:
+    """The nodes that were started in this run, and when it began."""
+
+    began: datetime
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class Host:
     """One lab at work on this machine."""
 
@@ -69,49 +77,55 @@ class Host:
             self.registry.ensure(self.cgroups.make(f"{self.lab.cgroup}/registry"))
         with self.report.phase("Images of Kubernetes"):
             self.publish(heavy=False)
-        if not kubevirt:
-            self.make_cluster(nodes, upstream=upstream)
-            return
-        with ThreadPoolExecutor(1) as pool:
-            heavy = pool.submit(self.publish, heavy=True)
-            self.make_cluster(nodes, upstream=upstream)
-            with self.report.phase("Images of KubeVirt and of nodes"):
-                heavy.result()
-        with self.report.phase("KubeVirt"):
-            self.ensure_kubevirt()
+        first, *others = [self.node(number) for number in range(1, nodes + 1)]
+        with ThreadPoolExecutor(1) as background:  # one worker: what it is given is done in order
+            heavy = background.submit(self.publish, heavy=True) if kubevirt else None
+            with self.report.phase("Control plane"):
+                started = self.ensure_control_plane(first, upstream=upstream)
+            deploying = background.submit(self.apply_kubevirt) if kubevirt else None
+            with self.report.phase("Nodes and add-ons"):
+                self.ensure_nodes(first, others, started, upstream=upstream)
+            if heavy and deploying:
+                with self.report.phase("Images of KubeVirt and of nodes"):
+                    heavy.result()
+                with self.report.phase("KubeVirt"):
+                    deploying.result()
+                    self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
 
     def publish(self, *, heavy: bool) -> None:
         """Have those images in the registry that take a Debian installation, or the others."""
         chosen = [image for image in images.IMAGES if image.name.startswith(HEAVY) == heavy]
         images.publish(state.cache_folder(), self.lab.registry, self.report, chosen)
 
-    def make_cluster(self, nodes: int, *, upstream: bool) -> None:
-        """The host cluster with its add-ons, all nodes Ready."""
+    def ensure_control_plane(self, first: Node, *, upstream: bool) -> Started:
+        """The first node, its API server answering."""
         began = datetime.now(UTC).replace(microsecond=0)
-        first, *others = [self.node(number) for number in range(1, nodes + 1)]
-        with self.report.phase("Control plane"):
-            started = [first] if first.ensure(upstream=upstream) else []
-            if not first.joined:
-                kubeadm.initialise(first)
-            self.wait("the API server", 120, self.api_missing)
-        with self.report.phase("Nodes and add-ons"):
-            addons.apply(self.cluster, addons.host_objects(self.lab))
-            started += [node for node in others if node.ensure(upstream=upstream)]
-            in_parallel([partial(self.join, node, first) for node in others if not node.joined])
-            names = [node.place.name for node in (first, *others)]
-            self.wait("the nodes", 120, lambda: addons.unready_nodes(self.cluster, names))
-            fresh = [node.place.name for node in started]
-            stale = partial(addons.stale_pods, self.cluster, NAMESPACES, fresh, began)
-            self.wait("the pods of nodes that were started", 120, stale)
-            missing = partial(addons.unready_workloads, self.cluster, NAMESPACES)
-            self.wait("the add-ons", 300, missing)
+        names = [first.place.name] if first.ensure(upstream=upstream) else []
+        if not first.joined:
+            kubeadm.initialise(first)
+        self.wait("the API server", 120, self.api_missing)
+        return Started(began, names)
 
-    def ensure_kubevirt(self) -> None:
-        """KubeVirt, deployed."""
+    def ensure_nodes(
+        self, first: Node, others: list[Node], started: Started, *, upstream: bool
+    ) -> None:
+        """All nodes Ready, all add-ons up."""
+        addons.apply(self.cluster, addons.host_objects(self.lab))
+        fresh = [node.place.name for node in others if node.ensure(upstream=upstream)]
+        in_parallel([partial(self.join, node, first) for node in others if not node.joined])
+        names = [node.place.name for node in (first, *others)]
+        self.wait("the nodes", 120, lambda: addons.unready_nodes(self.cluster, names))
+        fresh += started.names
+        stale = partial(addons.stale_pods, self.cluster, NAMESPACES, fresh, started.began)
+        self.wait("the pods of nodes that were started", 120, stale)
+        missing = partial(addons.unready_workloads, self.cluster, NAMESPACES)
+        self.wait("the add-ons", 300, missing)
+
+    def apply_kubevirt(self) -> None:
+        """Have KubeVirt's operator begin."""
         emulation = not has_usable_kvm()
         objects = addons.kubevirt_objects(self.programs, self.report, emulation=emulation)
         addons.apply(self.cluster, objects)
-        self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
 
     def join(self, node: Node, first: Node) -> None:
         """Make a further node a member. kubeadm refuses the name of one that half a join has left Ready."""

@@ -13,7 +13,7 @@ from kubernetes.client import V1DaemonSet, V1Deployment
 from kubeception.errors import ApiError, WaitTimeoutError
 from kubeception.kube.kinds import KINDS
 from kubeception.lab import addons
-from kubeception.lab.addons import Wait, is_true, is_up, runs_since
+from kubeception.lab.addons import Wait, complaints, is_true, is_up, runs_since
 from kubeception.lab.parts import KUBEVIRT
 from kubeception.lab.state import Lab
 
@@ -145,6 +145,13 @@ def test_only_containers_started_since_then_count(state: dict[str, Any], since: 
 
 def test_a_pod_without_containers_does_not_run() -> None:
     assert not runs_since({"status": {}}, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_pod_that_fails_says_why() -> None:
+    states = [{"waiting": {"reason": r}} for r in ("CrashLoopBackOff", "ContainerCreating")]
+    statuses = [{"name": f"c{i}", "state": state} for i, state in enumerate(states)]
+    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": statuses}}
+    assert list(complaints(pod)) == ["container c0 of pod p: CrashLoopBackOff"]
 
 
 def test_conditions_are_read_by_type() -> None:
