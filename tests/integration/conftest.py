@@ -48,7 +48,7 @@ def host_server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator
 def tenant_server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiServer]:
     """An API server that stands for a tenant's."""
     folder = tmp_path_factory.mktemp("tenant")
-    with api_server(folder / "api", etcd, "/tenant") as server:
+    with api_server(folder / "api", etcd, "/tenant", "--allow-privileged=true") as server:
         yield server
 
 
