@@ -49,8 +49,11 @@ class Changes:
         self._woken.clear()
 
     def close(self) -> None:
+        """End all watches."""
         for watch in self._watches.values():
             watch.stop()
+        for watch in self._watches.values():
+            watch.join()
 
     def _heard(self, cluster: Cluster, event: str, obj: Object) -> None:
         kind = obj.get("kind", "")

@@ -35,18 +35,21 @@ STORAGE = Removal("remove-storage", "Namespaces and volumes")
 def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     """One pass of the removal; when the report is ready, the TenantCluster is gone.
 
-    Machines first, then the API server and its controllers, and only then etcd with all the rest. What
-    does not end within `LIMIT` is freed of its finalizers.
+    The namespaces are marked first, because the host lets `namespaceDeletionGracePeriod`, 5 s, go by
+    before it does anything about them. In that time machines, then the API server and its controllers,
+    and only then etcd end in order. What does not end within `LIMIT` is freed of its finalizers.
     """
     report = Report(cluster)
     before = host.writes.count
     own = names.control_plane_namespace(cluster.metadata.uid, cluster.name)
     nodes = names.nodes_namespace(cluster.metadata.uid, cluster.name)
+    spaces = [n for n in (_namespace(host, cluster, name) for name in (own, nodes)) if n]
+    _delete_all(host, spaces)
     stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
     steps = (
-        (NODES, partial(_remove_nodes, host, cluster, nodes)),
+        (NODES, partial(_remove_machines, host, nodes)),
         (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
-        (STORAGE, partial(_remove_namespaces, host, cluster, (own, nodes))),
+        (STORAGE, partial(_remove_rest, host, own, spaces)),
     )
     for component, step in steps:
         left = step()
@@ -65,16 +68,11 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     return report
 
 
-def _remove_nodes(host: Cluster, cluster: TenantCluster, namespace: str) -> str:
-    """Delete all machines; what is left of them, in words.
-
-    Their namespace goes on going afterwards: to look through all kinds takes the host seconds.
-    """
+def _remove_machines(host: Cluster, namespace: str) -> str:
+    """Delete all machines; what is left of them, in words."""
     machines = host.list("VirtualMachine", namespace)
     _delete_all(host, machines)
     left = len(machines) or len(host.list("VirtualMachineInstance", namespace))
-    if not left and (found := _namespace(host, cluster, namespace)):
-        _delete_all(host, [found])
     return f"{left} machines" if left else ""
 
 
@@ -86,17 +84,15 @@ def _remove_control_plane(host: Cluster, namespace: str) -> str:
     return f"{len(left)} pods" if left else ""
 
 
-def _remove_namespaces(host: Cluster, cluster: TenantCluster, namespaces: Sequence[str]) -> str:
-    """Delete the namespaces with all they hold; what is left of them and their volumes, in words."""
-    mine = [n for n in (_namespace(host, cluster, name) for name in namespaces) if n]
-    if mine:
-        _delete_all(host, [*host.list("StatefulSet", namespaces[0]), *mine])
-    if mine:
-        return " and ".join(f"Namespace {n['metadata']['name']}" for n in mine)
+def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
+    """Delete etcd; what is left of the namespaces and of volumes, in words."""
+    _delete_all(host, host.list("StatefulSet", namespace))
+    if spaces:
+        return " and ".join(f"Namespace {space['metadata']['name']}" for space in spaces)
     volumes = [
         volume
         for volume in host.list("PersistentVolume")
-        if volume["spec"].get("claimRef", {}).get("namespace") in namespaces
+        if volume["spec"].get("claimRef", {}).get("namespace") == namespace
         and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
     ]
     return f"{len(volumes)} volumes" if volumes else ""

@@ -15,9 +15,11 @@ from kubeception.kube.portforward import PortForward
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
 
-PROBE_SECONDS: Final = 0.1
+PROBE_SECONDS: Final = 0.05
 PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
+END_SECONDS: Final = 3.0
+"""How long the end of a search is awaited: no longer than a request of it takes."""
 SERVER_NAME: Final = "kubernetes.default.svc"
 """In every serving certificate: what is checked where the address dialled is a local one."""
 SELECTOR: Final = f"{names.COMPONENT_LABEL}=control-plane"
@@ -44,9 +46,10 @@ class Link:
         self._forward: PortForward | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._searches: list[threading.Thread] = []
 
     def reach(self, ctx: PlanContext) -> Cluster | None:
-        """A client whose server answered `/readyz`; None while it doesn't, and `wake` is called when it does."""
+        """A client whose server can be worked with; None until then, and then `wake` is called."""
         if ctx.endpoint is None:
             return None
         goal = _Goal(
@@ -75,26 +78,30 @@ class Link:
     def close(self) -> None:
         """End the search and what it found."""
         self._ended.set()
-        with self._lock:
-            if self._forward is not None:
-                self._forward.close()
-            if self._found is not None:
-                self._found.close()
+        for search in self._searches:
+            search.join(END_SECONDS)
+        if self._found is not None:
+            self._found.close()
+        if self._forward is not None:
+            self._forward.close()
 
     def _restart(self, goal: _Goal) -> None:
-        self._ended.set()
+        self.close()
         self._ended = threading.Event()
-        self._goal, self._found = goal, None
-        for search in (self._straight, self._around):
-            args = (goal, self._ended)
-            threading.Thread(target=search, args=args, name="search", daemon=True).start()
+        self._goal, self._found, self._forward = goal, None, None
+        self._searches = [
+            threading.Thread(target=search, args=(goal, self._ended), name="search", daemon=True)
+            for search in (self._straight, self._around)
+        ]
+        for search in self._searches:
+            search.start()
 
     def _straight(self, goal: _Goal, ended: threading.Event) -> None:
         cluster = Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
         while not ended.wait(PROBE_SECONDS):
-            if _answers(cluster):
-                self._arrived(cluster, ended)
+            if cluster.listens() and _answers(cluster) and self._arrived(cluster, ended):
                 return
+        cluster.close()
 
     def _around(self, goal: _Goal, ended: threading.Event) -> None:
         """Wait for a pod of the API server; where the endpoint then doesn't answer soon, connect to the pod."""
@@ -112,6 +119,7 @@ class Link:
         document["clusters"][0]["cluster"].update(server)
         cluster = Cluster(document, goal.title)
         if not _answers(cluster) or not self._arrived(cluster, ended, forward):
+            cluster.close()
             forward.close()
             return False
         return True
@@ -138,7 +146,11 @@ class Link:
 
 
 def _answers(cluster: Cluster) -> bool:
+    """Whether it can be worked with: the last of the system's own namespaces is there.
+
+    That is well before `/readyz` says ok, which waits for rights that system:masters doesn't need.
+    """
     try:
-        return cluster.raw("/readyz", seconds=2.0) == "ok"
+        return cluster.get("Namespace", "kube-node-lease") is not None
     except KubeceptionError:
         return False

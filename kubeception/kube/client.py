@@ -1,13 +1,14 @@
 """A Kubernetes API server: get, list, apply, delete, patch, watch, logs; objects are plain dicts."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import urllib3
 from kubernetes import config as kubernetes_config
@@ -25,7 +26,7 @@ Objects = list[Object]
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 CONNECTIONS: Final = 12
-"""Kept alive; threads beyond that wait for one."""
+"""Kept alive; more are made where more are needed at once, and closed after use."""
 BODY_LIMIT: Final = 64 << 20
 """Octets of an answer that are read: a tenant's API server is not trusted with our memory."""
 PAGE: Final = 500
@@ -64,7 +65,6 @@ class Cluster:
         pool = self._api.rest_client.pool_manager
         if self.configuration.verify_ssl and self.server.startswith("https:"):
             pool.connection_pool_kw["ssl_context"] = self._tls(pool.connection_pool_kw)
-        pool.connection_pool_kw["block"] = True
         self._dynamic = DynamicClient(self._api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
@@ -82,6 +82,14 @@ class Cluster:
     def server(self) -> str:
         """URL of the API server."""
         return str(self.configuration.host)
+
+    def listens(self) -> bool:
+        """Whether anything accepts connections there: the cheapest question there is."""
+        url = urlsplit(self.server)
+        address = (url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
+        with suppress(OSError), socket.create_connection(address, self._connect_seconds):
+            return True
+        return False
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """An object, or None when it doesn't exist."""

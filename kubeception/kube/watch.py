@@ -9,6 +9,7 @@ from kubeception.kube.client import Cluster, Object, Stream
 
 BACKOFF_SECONDS = (0.2, 5.0)
 """The first pause after a failure, and the longest."""
+END_SECONDS = 2.0
 
 Handler = Callable[[str, Object], None]
 """Is told of `ADDED`, `MODIFIED` or `DELETED` and the object."""
@@ -31,10 +32,14 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; returns at once, the thread ends by itself."""
+        """Let it end; returns at once."""
         self._ended.set()
         if stream := self._stream:
             stream.close()
+
+    def join(self) -> None:
+        """Wait until it has ended, which takes a moment at most."""
+        self._thread.join(END_SECONDS)
 
     def _run(self) -> None:
         version, pause = "", BACKOFF_SECONDS[0]
