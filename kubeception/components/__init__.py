@@ -23,8 +23,8 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     Namespaces(),
     EndpointServices(),
     Roots(),
+    Etcd(),  # before the rest: kube-apiserver tries its address once, and then only a second later
     NetworkPolicies(),
-    Etcd(),
     Credentials(),
     ControlPlane(),
     # in the tenant
