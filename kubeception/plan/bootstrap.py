@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.plan.facts import Object
 from kubeception.plan.render import text
@@ -63,7 +65,7 @@ class Bootstrap:
             "cloud_config_modules": [],
             "cloud_final_modules": [],
         }
-        return f"#cloud-config\n{json.dumps(config, indent=1)}\n"
+        return f"#cloud-config\n{yaml.dump(config, Dumper=_Dumper, sort_keys=False)}"
 
 
 def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str) -> Bootstrap:
@@ -134,3 +136,6 @@ def token_secret(token: str, machine: str, expires: str, labels: dict[str, str])
 
 def _text(template: str, **values: Any) -> str:
     return text(template, values)
+
+
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -1,0 +1,126 @@
+from typing import Any
+
+import pytest
+
+from kubeception import names
+from kubeception.plan.bootstrap import Bootstrap
+from kubeception.providers.base import Phase
+from kubeception.providers.kubevirt import KubeVirt
+from tests.plans import plan, pool
+
+BOOT = Bootstrap("demo-1", (), ())
+
+
+def vm(*, annotations: dict[str, str] | None = None, **rest: Any) -> dict[str, Any]:
+    return {
+        "kind": "VirtualMachine",
+        "metadata": {
+            "name": "demo-1",
+            "uid": "vm-uid",
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+            "labels": {names.MACHINE_LABEL: "demo-1", names.POOL_LABEL: "demo"},
+            "annotations": annotations or {},
+            **rest.pop("metadata", {}),
+        },
+        **rest,
+    }
+
+
+def vmi(phase: str, uid: str = "life-1", **status: Any) -> dict[str, Any]:
+    return {
+        "kind": "VirtualMachineInstance",
+        "metadata": {"name": "demo-1", "uid": uid},
+        "status": {
+            "phase": phase,
+            "nodeName": "host-1",
+            "interfaces": [
+                {"name": "other", "ipAddress": "192.0.2.1"},
+                {"name": "default", "ipAddress": "10.244.0.9"},
+            ],
+            **status,
+        },
+    }
+
+
+def test_a_machine_is_a_secret_and_a_virtual_machine() -> None:
+    ctx = plan()
+    seed, machine = KubeVirt().render(ctx, pool(1), "demo-1", BOOT)
+    assert seed["kind"] == "Secret"
+    assert seed["stringData"]["userdata"] == BOOT.cloud_config()
+    spec = machine["spec"]["template"]["spec"]
+    (volume,) = [v for v in spec["volumes"] if "cloudInitNoCloud" in v]
+    assert volume["cloudInitNoCloud"] == {"secretRef": {"name": seed["metadata"]["name"]}}
+    assert {obj["metadata"]["namespace"] for obj in (seed, machine)} == {ctx.nodes_namespace}
+    assert spec["domain"]["devices"]["interfaces"] == [
+        {"name": "default", "model": "virtio", "masquerade": {}}
+    ]
+
+
+def test_the_pools_options_are_the_machines() -> None:
+    big = pool(1, kubevirt={"cpus": 4, "memory": "8Gi", "image": "example.org/disk:1"})
+    _, machine = KubeVirt().render(plan(), big, "demo-1", BOOT)
+    spec = machine["spec"]["template"]["spec"]
+    assert spec["domain"]["cpu"] == {"cores": 4}
+    assert spec["domain"]["memory"] == {"guest": "8Gi"}
+    assert spec["volumes"][0]["containerDisk"]["image"] == "example.org/disk:1"
+
+
+def test_what_a_machine_tells() -> None:
+    (machine,) = KubeVirt().machines([vm(), vmi("Running")])
+    assert (machine.name, machine.pool, machine.uid) == ("demo-1", "demo", "vm-uid")
+    assert (machine.phase, machine.instance) == (Phase.RUNNING, "life-1")
+    assert (machine.address, machine.host_node) == ("10.244.0.9", "host-1")
+
+
+JOINED = {names.INSTANCE_ANNOTATION: "life-1"}
+
+
+@pytest.mark.parametrize(
+    ("objects", "phase", "message"),
+    [
+        ([vm()], Phase.PENDING, ""),
+        ([vm(), vmi("Scheduling")], Phase.PENDING, ""),
+        (
+            [vm(status={"printableStatus": "ErrImagePull"})],
+            Phase.PENDING,
+            "its disk image can't be pulled",
+        ),
+        (
+            [
+                vm(
+                    status={
+                        "conditions": [
+                            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes fit"}
+                        ]
+                    }
+                )
+            ],
+            Phase.PENDING,
+            "0/1 nodes fit",
+        ),
+        ([vm(annotations=JOINED), vmi("Running")], Phase.RUNNING, ""),
+        (
+            [vm(annotations=JOINED), vmi("Running", "life-2")],
+            Phase.ENDED,
+            "the guest it was is gone",
+        ),
+        ([vm(annotations=JOINED)], Phase.ENDED, "the guest it was is gone"),
+        ([vm(), vmi("Failed", reason="Crash")], Phase.ENDED, "the guest ended: Crash"),
+        ([vm(), vmi("Succeeded")], Phase.ENDED, "the guest ended: Succeeded"),
+        (
+            [vm(metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}), vmi("Running")],
+            Phase.REMOVING,
+            "",
+        ),
+        ([vm(status={"conditions": None}), vmi("Running", interfaces=None)], Phase.RUNNING, ""),
+    ],
+)
+def test_phases(objects: list[dict[str, Any]], phase: Phase, message: str) -> None:
+    (machine,) = KubeVirt().machines(objects)
+    assert (machine.phase, machine.message) == (phase, message)
+
+
+def test_other_virtual_machines_are_none_of_ours() -> None:
+    stranger = vm()
+    stranger["metadata"]["labels"] = {}
+    assert KubeVirt().machines([stranger]) == []
