@@ -119,11 +119,13 @@ def kubeconfig(name: str, *, merge: bool) -> None:
 @verbose_option
 def load(image: str, name: str, *, verbose: bool) -> None:
     """Put IMAGE into the lab's registry: a tar file, or a reference that this machine can pull."""
-    from kubeception.lab import host, images
+    from kubeception.lab import host, load as loading, state
 
     made = host.existing(name)
+    programs = state.cache_folder() / "bin"
     with report(name, verbose=verbose) as telling, telling.phase(f"Loading {image}"):
-        images.load(image, made.registry)
+        loaded = loading.load(image, made.registry, programs, telling)
+    click.echo("\n".join(loaded))
 
 
 @lab.command()

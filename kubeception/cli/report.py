@@ -52,6 +52,7 @@ class TerminalReport:
         self.progress_bar.stop()
         if error is not None:
             self.log(f"{type(error).__name__}: {error}")
+            self.console.print(f"The log is {self.file.name}", markup=False)
         self.file.close()
 
     @contextmanager

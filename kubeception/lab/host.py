@@ -95,7 +95,8 @@ class Host:
     def publish(self, *, heavy: bool) -> None:
         """Have those images in the registry that take a Debian installation, or the others."""
         chosen = [image for image in images.IMAGES if image.name.startswith(HEAVY) == heavy]
-        images.publish(state.cache_folder(), self.lab.registry, self.report, chosen)
+        with state.locked(state.cache_folder(), wait=True):
+            images.publish(state.cache_folder(), self.lab.registry, self.report, chosen)
 
     def ensure_control_plane(self, first: Node, *, upstream: bool) -> Started:
         """The first node, its API server answering."""
@@ -172,7 +173,8 @@ def up(
                 f"lab {name} has {has} nodes and can't shrink to {nodes}",
                 hint=f"`kubeception lab down --name {name}` first",
             )
-        parts.obtain(source, state.cache_folder(), report)
+        with state.locked(state.cache_folder(), wait=True):
+            parts.obtain(source, state.cache_folder(), report)
         work = Host(lab, report, Cgroups.detect())
         work.up(nodes or has or 1, kubevirt=kubevirt, upstream=source.kind != "build")
     return lab

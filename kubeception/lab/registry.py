@@ -10,6 +10,7 @@ from typing import Any
 from kubeception.errors import KubeceptionError
 from kubeception.lab.process import Process, spawn
 from kubeception.lab.state import Lab
+
 HEADER = "X-Kubeception-Lab"
 """In every answer: tells a lab's registry from another program on its address."""
 

@@ -180,7 +180,8 @@ def load(name: str) -> Lab | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise KubeceptionError(
-            f"{folder / 'lab.json'} can't be read: {error}", hint=f"remove {folder} and start again"
+            f"the record of lab {name} is broken: {folder / 'lab.json'}: {error}",
+            hint=f"`kubeception lab down --name {name}` removes what is left of it; then start anew",
         ) from error
 
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubeception.lab.process import Process
 from tests.e2e.conftest import PARTS, Lab
 
 MANY = 3
@@ -81,7 +83,8 @@ def until(what: str, seconds: float, true: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment", ["processes/registry.json", "processes/node-1.json", "kubeconfig"]
+    "moment",
+    ["processes/registry.json", "nodes/1/etc/kubernetes/manifests/etcd.yaml", "kubeconfig"],
 )
 def test_up_killed_in_the_middle_is_gone_on_with(trial: Lab, moment: str) -> None:
     argv = [*trial.argv("up"), "--no-merge", "--no-kubevirt", "--parts", PARTS]
@@ -150,6 +153,22 @@ def test_a_dead_control_plane_comes_back_with_its_data(trial: Lab) -> None:
     until("its API is gone", 20, lambda: trial.status()["healthy"] is False)
     trial.up("--no-kubevirt")
     assert trial.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.word}") == "still here"
+    assert_healthy(trial)
+
+
+def test_what_a_reboot_leaves_is_told_from_what_lives(trial: Lab) -> None:
+    """Every process, link and rule is gone, and the recorded pids are somebody else's: this very process."""
+    mine = Process.of(os.getpid())
+    records = sorted((folder(trial) / "processes").glob("*.json"))
+    assert len(records) == MANY + 1
+    for path in records:
+        recorded = Process.load(path)
+        assert recorded is not None
+        assert recorded.end()
+        replace(mine, boot="an-earlier-boot").save(path)
+    subprocess.run(["ip", "link", "delete", "kc-trial"], check=True)
+    subprocess.run(["nft", "delete", "table", "ip", "kubeception-trial"], check=True)
+    trial.up("--no-kubevirt")
     assert_healthy(trial)
 
 
