@@ -22,6 +22,7 @@ from kubeception.lab.node import Node, delete_tree, enter
 from kubeception.lab.process import Process
 from kubeception.lab.registry import Registry
 from kubeception.lab.report import Report
+from kubeception.lab.stale import forget_stale
 from kubeception.lab.state import Lab
 
 NAMESPACES = ("kube-system", "kube-flannel", "local-path-storage")
@@ -88,6 +89,8 @@ class Host:
             if heavy and deploying:
                 with self.report.phase("Images of KubeVirt and of nodes"):
                     heavy.result()
+                    names = [image.name for image in images.IMAGES]
+                    in_parallel([partial(forget_stale, node, names) for node in (first, *others)])
                 with self.report.phase("KubeVirt"):
                     deploying.result()
                     self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
