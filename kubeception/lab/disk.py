@@ -9,6 +9,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,9 @@ def unpack(archive: Path, tree: Path, report: Report, *members: str) -> None:
 
 
 def strip(tree: Path) -> None:
-    """Remove what the Debian packages started at boot, and the identity of the machine they were installed on."""
-    for folder in (tree / "etc/systemd/system").glob("*.wants"):
-        if not folder.name.startswith("ssh"):
+    """Remove what the packages start at boot, and the identity of the machine they were installed on."""
+    for units in ("etc/systemd/system", "usr/lib/systemd/system"):
+        for folder in (tree / units).glob("*.target.wants"):
             shutil.rmtree(folder)
     for name in ("hostname", "resolv.conf"):
         (tree / "etc" / name).unlink(missing_ok=True)
@@ -168,6 +169,21 @@ def initrd(busybox: Path, modules: Path) -> bytes:
     )
 
 
+def pad(file: Path) -> None:
+    """Append zeros, which no reader minds, until the file's CRC-32 is below 2³¹.
+
+    KubeVirt reports it in a field of the VirtualMachineInstance that its own schema limits to an int32; a status
+    with a larger one is refused, and the machine never counts as running.
+    """
+    with file.open("r+b") as stream:
+        checksum = 0
+        while block := stream.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+        while checksum >= 1 << 31:
+            stream.write(bytes(512))
+            checksum = zlib.crc32(bytes(512), checksum)
+
+
 def format_disk(tree: Path, target: Path, report: Report) -> None:
     """A qcow2 disk whose whole is an ext4 file system with the tree in it.
 
@@ -220,8 +236,10 @@ class Disk:
         store.fill(self.images, registry, report)
         format_disk(tree, work / "disk.qcow2", report)
         shutil.rmtree(tree)
-        return (
-            Entry("disk/disk.qcow2", source=work / "disk.qcow2", mode=0o440, owner=QEMU),
-            Entry("boot/vmlinux", source=work / "vmlinux", mode=0o444, owner=QEMU),
-            Entry("boot/initrd", source=work / "initrd", mode=0o444, owner=QEMU),
+        files = {"disk/disk.qcow2": 0o440, "boot/vmlinux": 0o444, "boot/initrd": 0o444}
+        for name in files:
+            pad(work / Path(name).name)
+        return tuple(
+            Entry(name, source=work / Path(name).name, mode=mode, owner=QEMU)
+            for name, mode in files.items()
         )

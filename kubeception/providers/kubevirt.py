@@ -76,6 +76,10 @@ class KubeVirt:
                 "image": options.image or image("node-disk", ctx.spec.version),
             },
         )
+        if options.image is None:
+            vm["spec"]["template"]["spec"]["domain"]["firmware"] = {
+                "kernelBoot": kernel_boot(image("node-disk", ctx.spec.version))
+            }
         return [seed, vm]
 
     def machines(self, objects: Iterable[Object]) -> list[Machine]:
@@ -91,6 +95,17 @@ class KubeVirt:
 
     def provider_id(self, ctx: PlanContext, machine: str) -> str:
         return f"kubevirt://{ctx.nodes_namespace}/{machine}"
+
+
+def kernel_boot(disk: str) -> Object:
+    """How a machine starts from our own disk image: without firmware and boot loader, seconds sooner."""
+    container = {
+        "image": disk,
+        "imagePullPolicy": "IfNotPresent",
+        "kernelPath": "/boot/vmlinux",
+        "initrdPath": "/boot/initrd",
+    }
+    return {"container": container, "kernelArgs": "console=ttyS0 net.ifnames=0 rw"}
 
 
 def _machine(vm: Object, vmi: Object | None) -> Machine:
