@@ -46,7 +46,18 @@ class Cgroups:
         With v2 a process may not live in a cgroup that has children with controllers: it enters a leaf.
         """
         leaf = f"{cgroup}/init" if self.version == 2 else cgroup
-        return tuple(make_path(top, leaf) / "cgroup.procs" for top in self.hierarchies)
+        return tuple(self.make_path(top, leaf) / "cgroup.procs" for top in self.hierarchies)
+
+    def make_path(self, top: Path, cgroup: str) -> Path:
+        """Make each cgroup on the way down, usable for those below it."""
+        path = top
+        for part in cgroup.split("/"):
+            parent, path = path, path / part
+            if self.version == 2:
+                delegate(parent)
+            path.mkdir(exist_ok=True)
+            inherit_cpuset(parent, path)
+        return path
 
     def find(self, cgroup: str) -> Iterator[Path]:
         """The folders `cgroup` has now."""
@@ -64,17 +75,19 @@ class Cgroups:
             time.sleep(0.05)
 
 
-def make_path(top: Path, cgroup: str) -> Path:
-    """Make each cgroup on the way down; a v1 cpuset is of no use before it has cpus and mems."""
-    path = top
-    for part in cgroup.split("/"):
-        parent, path = path, path / part
-        path.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            own, inherited = path / name, parent / name
-            if (top / "tasks").exists() and own.exists() and not own.read_text().strip():
-                own.write_text(inherited.read_text())
-    return path
+def delegate(cgroup: Path) -> None:
+    """Let the children of a v2 cgroup use every controller that it has itself."""
+    available = cgroup / "cgroup.controllers"
+    if available.exists() and (names := available.read_text().split()):
+        (cgroup / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in names))
+
+
+def inherit_cpuset(parent: Path, child: Path) -> None:
+    """Give a v1 cpuset cpus and memory nodes, without which no process may enter it."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        own = child / name
+        if (parent / "tasks").exists() and own.exists() and not own.read_text().strip():
+            own.write_text((parent / name).read_text())
 
 
 def remove_tree(path: Path) -> None:

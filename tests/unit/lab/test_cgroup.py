@@ -62,6 +62,23 @@ def test_a_v2_process_enters_a_leaf(tmp_path: Path) -> None:
     )
 
 
+def test_v2_controllers_are_passed_on_to_children(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
+    Cgroups(2, (tmp_path,)).make("lab")
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+def test_a_v1_cpuset_gets_what_its_parent_has(tmp_path: Path) -> None:
+    hierarchy(tmp_path, "cpuset")
+    child = tmp_path / "cpuset/lab"
+    child.mkdir()
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        (child / name).write_text("\n")
+    Cgroups(1, (tmp_path / "cpuset",)).make("lab")
+    assert (child / "cpuset.cpus").read_text() == "0-1\n"
+    assert (child / "cpuset.mems").read_text() == "0\n"
+
+
 def test_removing_takes_what_is_below_too(v1: Path) -> None:
     cgroups = Cgroups.detect(v1)
     cgroups.make("lab/node-1")
