@@ -1,6 +1,7 @@
 """A Kubernetes API server: get, list, apply, delete, patch, watch, logs; objects are plain dicts."""
 
 import json
+import logging
 import socket
 import ssl
 import threading
@@ -20,12 +21,15 @@ from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFou
 from kubeception.kube.kinds import Kind, kind as kind_of
 from kubeception.kube.kubeconfig import Files, with_files
 
+# Retries and discarded connections are no news; what fails is raised.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
 Object = dict[str, Any]
 Objects = list[Object]
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-CONNECTIONS: Final = 12
+CONNECTIONS: Final = 32
 """Kept alive; more are made where more are needed at once, and closed after use."""
 BODY_LIMIT: Final = 64 << 20
 """Octets of an answer that are read: a tenant's API server is not trusted with our memory."""

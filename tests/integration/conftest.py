@@ -63,5 +63,7 @@ def host(host_server: ApiServer) -> Iterator[Cluster]:
 @pytest.fixture
 def tenant(tenant_server: ApiServer) -> Iterator[Cluster]:
     """The tenant's API server, with all rights."""
+    account = {"name": "default", "namespace": "default"}
     with tenant_server.cluster("tenant") as cluster:
+        cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         yield cluster

@@ -150,7 +150,7 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
         "--service-account-key-file=sa.key",
         "--service-account-signing-key-file=sa.key",
         "--service-cluster-ip-range=10.96.0.0/16",
-        "--authorization-mode=RBAC",
+        "--authorization-mode=Node,RBAC",
         "--audit-policy-file=audit.json",
         f"--audit-log-path={audit}",
         "--audit-log-mode=blocking",
