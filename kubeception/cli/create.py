@@ -177,19 +177,19 @@ def hand_over(
     context = document["current-context"]
     outside = report.cluster.spec.exposure.type != "ClusterIP"
     if outside:
-        with progress.phase("Proof: a request with the administrator's kubeconfig"):
-            with Cluster(document, f"tenant cluster {name}") as tenant:
-                tenant.list("Namespace")
+        tenant = Cluster(document, f"tenant cluster {name}")
+        with progress.phase("Proof: a request with the administrator's kubeconfig"), tenant:
+            tenant.list("Namespace")
     if not merge:
-        click.echo(f"kubeception kubeconfig {name}")
+        click.echo(f"Next:\n\n  kubeception kubeconfig {name}\n")
         return
     path = default_paths()[0]
     merge_into(path, document, came_from(host, report.cluster))
-    click.echo(f"Context {context} is in {shown(path)} and current. Next:\n\n  kubectl get nodes\n")
-    if not outside:
-        click.echo(
-            "Its API server is reached from inside the host cluster only (exposure ClusterIP)."
-        )
+    click.echo(f"Context {context} is in {shown(path)} and current.")
+    if outside:
+        click.echo("Next:\n\n  kubectl get nodes\n")
+    else:
+        click.echo("It works inside the host cluster only: the API server has exposure ClusterIP.")
 
 
 def came_from(host: "Host", cluster: "TenantCluster") -> "Origin":
