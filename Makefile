@@ -31,6 +31,7 @@ demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its n
 	$(KUBECTL) apply --filename manifests/samples/hello.yaml
 	$(KUBECTL) rollout status deployment/hello --timeout 5m
 	$(KUBECTL) get nodes,pods,services --output wide
+	$(KUBECTL) exec deployment/hello -- busybox wget -qO- http://hello
 	@echo; echo "Go on:  $(KUBECEPTION) list     $(KUBECEPTION) scale demo --workers 2     $(KUBECTL) …"
 	@echo "End it: $(KUBECEPTION) delete demo     $(KUBECEPTION) lab down"
 
