@@ -39,7 +39,8 @@ class Releases:
                 where, timeout=timeout or self.timeout
             )
         except (urllib.error.URLError, TimeoutError) as error:
-            reason = getattr(error, "reason", error)
+            answered = isinstance(error, urllib.error.HTTPError)
+            reason = error if answered else getattr(error, "reason", error)
             message = f"downloading {where}: {reason}"
             hint = "check the network, name a mirror in KUBECEPTION_RELEASES, or use --parts build"
             raise UnavailableError(message, hint=hint) from error
