@@ -16,6 +16,7 @@ from kubeception.lab.part import Download
 from kubeception.lab.report import Report
 
 CHUNK = 1 << 20
+HINT = "check the network, name a mirror in KUBECEPTION_RELEASES, or use --parts build"
 PROBE = "https://dl.k8s.io/"
 
 
@@ -38,12 +39,12 @@ class Releases:
             response: IO[bytes] = urllib.request.urlopen(  # noqa: S310 - the table has only https
                 where, timeout=timeout or self.timeout
             )
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise UnavailableError(f"downloading {where}: {error}", hint=HINT) from error
         except (urllib.error.URLError, TimeoutError) as error:
-            answered = isinstance(error, urllib.error.HTTPError)
-            reason = error if answered else getattr(error, "reason", error)
-            message = f"downloading {where}: {reason}"
-            hint = "check the network, name a mirror in KUBECEPTION_RELEASES, or use --parts build"
-            raise UnavailableError(message, hint=hint) from error
+            reason = getattr(error, "reason", error)
+            raise UnavailableError(f"downloading {where}: {reason}", hint=HINT) from error
         return response
 
     def reachable(self, patience: float = 3.0) -> bool:

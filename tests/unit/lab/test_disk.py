@@ -11,7 +11,8 @@ UNITS = {path.name for path in (guest.FILES / "etc/systemd/system").iterdir() if
 
 def members(archive: bytes) -> dict[str, tuple[int, bytes]]:
     """Mode and content by name, read as the kernel reads it."""
-    found, place = {}, 0
+    found: dict[str, tuple[int, bytes]] = {}
+    place = 0
     while True:
         assert archive[place : place + 6] == b"070701"
         fields = [int(archive[place + 6 + 8 * n : place + 14 + 8 * n], 16) for n in range(13)]
