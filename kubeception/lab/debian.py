@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from kubeception.lab.report import Report
 C = ("gcc", "libc6-dev")
 """For static C programs and cgo."""
 MIRROR = "http://deb.debian.org/debian"
+
+
+APT = threading.Lock()
+"""apt-get runs once at a time."""
 
 
 def missing(packages: Iterable[str]) -> list[str]:
@@ -26,8 +31,13 @@ def missing(packages: Iterable[str]) -> list[str]:
 
 def install(packages: Iterable[str], report: Report) -> None:
     """Have these packages on the machine. Raises KubeceptionError."""
-    if not (lacking := missing(packages)):
-        return
+    with APT:
+        if lacking := missing(packages):
+            add(lacking, report)
+
+
+def add(lacking: list[str], report: Report) -> None:
+    """Install packages with apt-get. Raises KubeceptionError where that can't be."""
     names = " ".join(lacking)
     if not shutil.which("apt-get"):
         hint = "install what they contain with this machine's package manager"

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -177,7 +177,9 @@ def up(
                 hint=f"`kubeception lab down --name {name}` first",
             )
         with state.locked(state.cache_folder(), wait=True):
-            parts.obtain(source, state.cache_folder(), report)
+            cache = state.cache_folder()
+            roots = partial(images.prepare, cache, report)
+            in_parallel([partial(parts.obtain, source, cache, report), roots])
         work = Host(lab, report, Cgroups.detect())
         work.up(nodes or has or 1, kubevirt=kubevirt, upstream=source.kind != "build")
     return lab
@@ -255,7 +257,7 @@ def end(record: Path) -> None:
     record.unlink()
 
 
-def in_parallel(works: list[Callable[[], None]]) -> None:
+def in_parallel(works: Sequence[Callable[[], object]]) -> None:
     """Do all of these at once; raise what the first that failed raised."""
     if works:
         with ThreadPoolExecutor(len(works)) as pool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kubeception.errors import KubeceptionError
 from kubeception.lab import guest
-from kubeception.lab.disk import Disk
+from kubeception.lab.disk import ROOTS, Disk
 from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed, resolved
 from kubeception.lab.parts import KUBEVIRT
 from kubeception.lab.report import Report
@@ -332,6 +332,15 @@ class Publisher:
 def shorten(facts: object) -> str:
     """A digest of facts, short enough for a file name."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def prepare(cache: Path, report: Report) -> None:
+    """Have every Debian root filesystem in the cache: it can be done while parts are built."""
+    layers = [layer for image in IMAGES for layer in image.layers]
+    roots = {layer for layer in layers if isinstance(layer, Root)}
+    roots |= {root for layer in layers if isinstance(layer, Disk) for root in ROOTS}
+    for root in sorted(roots, key=lambda each: each.name):
+        archive(root, cache, report)
 
 
 def publish(cache: Path, registry: str, report: Report, images: Sequence[Image] = IMAGES) -> None:

@@ -101,6 +101,7 @@ PARTS = (
     Part(
         name="kubernetes",
         version=KUBERNETES,
+        disk=3.5,
         binaries=COMMANDS,
         downloads=tuple(map(kubernetes_download, COMMANDS)),
         ldflags=kubernetes_version_flags(),
@@ -108,6 +109,7 @@ PARTS = (
     Part(
         name="etcd",
         version=ETCD,
+        disk=0.6,
         binaries=("etcd", "etcdctl", "etcdutl"),
         renames={"server": "etcd"},
         downloads=(
@@ -123,6 +125,7 @@ PARTS = (
     Part(
         name="crane",
         version=CRANE,
+        disk=0.1,
         binaries=("crane",),
         downloads=(
             github(
@@ -137,6 +140,7 @@ PARTS = (
     Part(
         name="registry",
         version=REGISTRY,
+        disk=0.8,
         binaries=("registry",),
         downloads=(
             github(
@@ -151,6 +155,7 @@ PARTS = (
     Part(
         name="containerd",
         version=CONTAINERD,
+        disk=0.7,
         binaries=("containerd", "containerd-shim-runc-v2", "ctr"),
         ldflags=(f"-X=github.com/containerd/containerd/v2/version.Version={CONTAINERD}",),
         downloads=(
@@ -166,6 +171,7 @@ PARTS = (
     Part(
         name="cni",
         version=CNI,
+        disk=0.1,
         binaries=PLUGINS,
         downloads=(
             github(
@@ -177,10 +183,18 @@ PARTS = (
             ),
         ),
     ),
-    Part(name="pause", version="1", binaries=("pause",), c={"pause": "pause.c"}, debian=debian.C),
+    Part(
+        name="pause",
+        version="1",
+        disk=0.0,
+        binaries=("pause",),
+        c={"pause": "pause.c"},
+        debian=debian.C,
+    ),
     Part(
         name="kubevirt",
         version=KUBEVIRT,
+        disk=3.0,
         binaries=(*KUBEVIRT_COMMANDS, "container-disk"),
         module="kubevirt.io/kubevirt",
         files={
@@ -197,6 +211,7 @@ PARTS = (
     Part(
         name="coredns",
         version=COREDNS,
+        disk=1.5,
         binaries=("coredns",),
         downloads=(
             github(
@@ -211,12 +226,14 @@ PARTS = (
     Part(
         name="konnectivity",
         version=KONNECTIVITY,
+        disk=0.6,
         binaries=("konnectivity-agent", "konnectivity-server"),
         renames={"agent": "konnectivity-agent", "server": "konnectivity-server"},
     ),
     Part(
         name="flannel",
         version=FLANNEL,
+        disk=0.6,
         binaries=("flanneld",),
         renames={"flannel": "flanneld"},
         cgo=True,
@@ -231,10 +248,11 @@ PARTS = (
     Part(
         name="local-path-provisioner",
         version=LOCAL_PATH_PROVISIONER,
+        disk=0.6,
         binaries=("local-path-provisioner",),
         ldflags=(f"-X=main.VERSION={LOCAL_PATH_PROVISIONER}",),
     ),
-    Part(name="metrics-server", version=METRICS_SERVER, binaries=("metrics-server",)),
+    Part(name="metrics-server", version=METRICS_SERVER, disk=1.0, binaries=("metrics-server",)),
 )
 
 
