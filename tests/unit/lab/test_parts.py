@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubeception.errors import KubeceptionError, UsageError
-from kubeception.lab import parts
+from kubeception.lab import parts, toolchain
 from kubeception.lab.part import PARTS_FOLDER, Cache, Part
 from kubeception.lab.parts import PARTS, Source, copied, need_disk
 from tests.reports import Recorder
@@ -71,6 +71,13 @@ def test_the_modules_are_pinned_to_the_version_of_the_table(part: Part) -> None:
         module = max((name for name in pinned if f"{tool}/".startswith(f"{name}/")), key=len)
         assert pinned[module] == part.version
     assert (part.folder / "go.sum").stat().st_size > 0
+
+
+def test_the_toolchain_is_the_newest_that_a_part_asks_for() -> None:
+    texts = [(part.folder / "go.mod").read_text() for part in PARTS if part.go]
+    lines = [re.search(r"^go (\d+)\.(\d+)\.(\d+)$", text, re.MULTILINE) for text in texts]
+    assert max(tuple(map(int, line.groups())) for line in lines if line) == toolchain.NEEDED
+    assert all(lines)
 
 
 def test_every_folder_of_sources_belongs_to_a_part() -> None:

@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/cni
 
-go 1.26.0
+go 1.24.2
 
 tool (
 	github.com/containernetworking/plugins/plugins/ipam/host-local

@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/containerd
 
-go 1.26.0
+go 1.24.3
 
 tool (
 	github.com/containerd/containerd/v2/cmd/containerd

@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/crane
 
-go 1.26.0
+go 1.24.0
 
 tool github.com/google/go-containerregistry/cmd/crane
 

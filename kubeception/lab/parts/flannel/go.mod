@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/flannel
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect

@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/konnectivity
 
-go 1.26.0
+go 1.24.7
 
 tool (
 	sigs.k8s.io/apiserver-network-proxy/cmd/agent

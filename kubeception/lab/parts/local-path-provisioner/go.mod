@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/local-path-provisioner
 
-go 1.26.0
+go 1.24.0
 
 tool github.com/rancher/local-path-provisioner
 

@@ -1,6 +1,6 @@
 module kubeception.io/lab/parts/registry
 
-go 1.26.0
+go 1.24.0
 
 tool github.com/distribution/distribution/v3/cmd/registry
 
