@@ -67,7 +67,7 @@ WANTED = {
         "containerd.service",
         "kubelet.service",
         "late.timer",
-        "resolv-conf.path",
+        "network-facts.path",
         "systemd-networkd.service",
     ),
     "late.target": (

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,15 +57,25 @@ def archive(root: Root, cache: Path, report: Report) -> Path:
     if target.exists():
         return target
     debian.install(PACKAGES, report)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"new-{target.name}")
-    argv = ["mmdebstrap", "--mode=root", f"--variant={root.variant}", f"--keyring={KEYRING}"]
+    work = target.with_suffix("").with_suffix(".new")
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+    work.mkdir(parents=True)
+    draft = work / target.name
+    argv = [
+        "unshare",
+        "--mount",
+        "mmdebstrap",
+        "--mode=root",
+        f"--variant={root.variant}",
+        f"--keyring={KEYRING}",
+    ]
     argv += ["--format=tar", f"--include={','.join(root.packages)}"]
     argv += ['--aptopt=Acquire::Languages "none"', "--aptopt=Acquire::Retries 3"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     argv += [SUITE, str(draft), debian.mirror()]
-    environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(target.parent)}
+    environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(work)}
     hint = "the Debian mirror must be reachable; it is the one in /etc/apt"
     run(argv, report, doing=f"unpacking Debian for {root.name}", hint=hint, env=environment)
     draft.replace(target)
+    shutil.rmtree(work)
     return target
