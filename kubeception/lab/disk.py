@@ -70,6 +70,7 @@ def strip(tree: Path) -> None:
     for units in ("etc/systemd/system", "usr/lib/systemd/system"):
         for folder in (tree / units).glob("*.target.wants"):
             shutil.rmtree(folder)
+    shutil.rmtree(tree / "usr/lib/systemd/system-generators")  # units are what the image says
     for name in ("hostname", "resolv.conf"):
         (tree / "etc" / name).unlink(missing_ok=True)
     (tree / "etc/machine-id").write_text("")

@@ -34,20 +34,6 @@ KERNEL = Root("kernel", ("linux-image-cloud-amd64",), variant="extract")
 
 PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "kubeadm", "kubectl", "kubelet")
 
-MASKED_GENERATORS = (
-    "cloud-init-generator",
-    "systemd-debug-generator",
-    "systemd-getty-generator",
-    "systemd-gpt-auto-generator",
-    "systemd-hibernate-resume-generator",
-    "systemd-rc-local-generator",
-    "systemd-run-generator",
-    "systemd-ssh-generator",
-    "systemd-system-update-generator",
-    "systemd-sysv-generator",
-    "systemd-tpm2-generator",
-)
-"""What they would find is known: cloud-init is enabled below, and there is nothing else."""
 WANTED = {
     "sysinit.target": (
         "systemd-journald.service",
@@ -87,16 +73,12 @@ def overlay() -> tuple[Entry, ...]:
     texts = (
         Entry(str(path.relative_to(FILES)), text=path.read_text(), mode=0o644) for path in files
     )
-    masks = (
-        Entry(f"etc/systemd/system-generators/{name}", link="/dev/null")
-        for name in MASKED_GENERATORS
-    )
     wanted = (
         Entry(f"etc/systemd/system/{target}.wants/{unit}", link=f"../{unit}")
         for target, units in WANTED.items()
         for unit in units
     )
-    return (*texts, *masks, *wanted)
+    return (*texts, *wanted)
 
 
 def programs() -> tuple[Entry, ...]:

@@ -65,10 +65,12 @@ def test_a_stripped_root_starts_nothing_and_has_no_identity(tmp_path: Path) -> N
         wants.mkdir(parents=True)
         (wants / "x.service").write_text("")
     (tmp_path / "etc/systemd/system/ssh.service.wants").mkdir()
+    (tmp_path / "usr/lib/systemd/system-generators").mkdir()
     (tmp_path / "etc/machine-id").write_text("1234")
     (tmp_path / "etc/hostname").write_text("builder")
     strip(tmp_path)
     assert not list(tmp_path.rglob("*.target.wants"))
+    assert not list(tmp_path.rglob("*generators"))
     assert (tmp_path / "etc/systemd/system/ssh.service.wants").exists()
     assert (tmp_path / "etc/machine-id").read_text() == ""
     assert not (tmp_path / "etc/hostname").exists()
