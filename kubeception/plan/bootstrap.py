@@ -18,6 +18,11 @@ REGISTRIES: Final = ("registry.k8s.io", "quay.io", "ghcr.io", "docker.io")
 
 DISCOVERY: Final = "/etc/kubernetes/discovery.conf"
 JOIN: Final = "/etc/kubernetes/join.yaml"
+NO_POD_NETWORK: Final = (
+    ("sed", "-i", "/conf_template/d", "/etc/containerd/config.toml"),
+    ("systemctl", "restart", "containerd.service"),
+)
+"""The node image's containerd makes a pod network of the node's range, unless the tenant brings its own."""
 TOKEN_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
 TOKEN_NAMESPACE: Final = "kube-system"
 
@@ -87,7 +92,10 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
             for registry in REGISTRIES
         ]
     units = ("kubeadm-join.service", "node-address.service")
-    return Bootstrap(machine, tuple(files), (("systemctl", "--no-block", "start", *units),))
+    commands = [("systemctl", "--no-block", "start", *units)]
+    if ctx.spec.networking.cni == "none":
+        commands[:0] = NO_POD_NETWORK
+    return Bootstrap(machine, tuple(files), tuple(commands))
 
 
 def join_configuration(pool: NodePool, machine: str) -> dict[str, Any]:

@@ -89,6 +89,15 @@ def test_a_mirror_stands_in_for_every_registry() -> None:
         assert "http://10.0.0.1:5000" in files[f"/etc/containerd/certs.d/{registry}/hosts.toml"]
 
 
+def test_a_tenant_with_a_network_of_its_own_gets_none_of_the_images() -> None:
+    def commands(cni: str) -> list[str]:
+        ctx = plan({"networking": {"cni": cni}})
+        return [" ".join(c) for c in node_bootstrap(ctx, pool(1), "machine-1", TOKEN).commands]
+
+    assert [c for c in commands("none") if "conf_template" in c] == commands("none")[:1]
+    assert not [c for c in commands("flannel") if "conf_template" in c]
+
+
 def test_the_description_of_a_token_does_not_tell_it() -> None:
     secret = token_secret(TOKEN, "machine-1", "2026-01-02T03:34:05Z", {})
     assert secret["metadata"]["name"] == "bootstrap-token-abcdef"
