@@ -92,7 +92,7 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
             for registry in REGISTRIES
         ]
     units = ("kubeadm-join.service", "node-address.service")
-    commands = [("systemctl", "--no-block", "start", *units)]
+    commands: list[tuple[str, ...]] = [("systemctl", "--no-block", "start", *units)]
     if ctx.spec.networking.cni == "none":
         commands[:0] = NO_POD_NETWORK
     return Bootstrap(machine, tuple(files), tuple(commands))
