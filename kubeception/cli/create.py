@@ -160,10 +160,9 @@ def parts(report: "Report") -> list[tuple[str, Any]]:
     result = [(c.title, r) for c, r in shown if c.side is Side.HOST]
     if any(c.side is Side.TENANT for c, _ in shown):
         result.append(("API server", answer))
-    result += [(c.title, r) for c, r in shown if c.side is Side.TENANT]
-    if report.nodes_wanted or report.machines:
+    if report.nodes_wanted or report.machines:  # what runs in the tenant waits for them
         result.append(("Nodes", report.nodes))
-    return result
+    return result + [(c.title, r) for c, r in shown if c.side is Side.TENANT]
 
 
 def hand_over(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from kubeception.api.v1alpha1 import TenantCluster
-from kubeception.components.base import Component, Readiness
+from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine.machines import MachineState
 from kubeception.errors import KubeceptionError
 
@@ -62,10 +62,13 @@ class Report:
 
     @property
     def waits_for(self) -> str:
-        """The first thing that isn't ready, in words; empty when all is."""
-        for component, readiness in self.components.values():
-            if not readiness.ok:
-                return (
-                    f"{component.title or component.name}: {readiness.message or readiness.reason}"
-                )
+        """The first thing that isn't ready, in words; empty when all is.
+
+        Nodes come before what runs on them: that waits for nothing else.
+        """
+        waiting = [(c, r) for c, r in self.components.values() if not r.ok]
+        for component, readiness in waiting:
+            if component.side is Side.HOST or not self.api_answers or self.nodes.ok:
+                title = component.title or component.name
+                return f"{title}: {readiness.message or readiness.reason}"
         return "" if self.nodes.ok else self.nodes.message
