@@ -105,7 +105,7 @@ def kernel_boot(disk: str) -> Object:
         "kernelPath": "/boot/vmlinux",
         "initrdPath": "/boot/initrd",
     }
-    return {"container": container, "kernelArgs": "console=ttyS0 net.ifnames=0 rw quiet loglevel=4"}
+    return {"container": container, "kernelArgs": "console=ttyS0 net.ifnames=0 rw"}
 
 
 def _machine(vm: Object, vmi: Object | None) -> Machine:
