@@ -415,7 +415,11 @@ class Stream:
             yield event["type"], event["object"]
 
     def close(self) -> None:
-        self._response.shutdown()
+        # A TLS socket's own shutdown forgets its TLS state first: a reader would then take ciphertext for text.
+        end = self._response._sock_shutdown  # noqa: SLF001  # the only way to the socket
+        if end is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(end.__self__, socket.SHUT_RDWR)
 
 
 VERBS: Final = {
