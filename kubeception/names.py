@@ -31,11 +31,30 @@ APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 """On a pod template: the hash of what its processes read only when they start."""
 
+PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
+"""On a TenantCluster, `true`: nothing is changed, as with `spec.paused`."""
+PROTECTED_ANNOTATION: Final = f"{GROUP}/deletion-protection"
+"""On a TenantCluster, `true`: it can't be deleted."""
+RETAINED_ANNOTATION: Final = f"{GROUP}/retained-since"
+"""On the control plane's namespace of a tenant that was deleted with `deletionPolicy: Retain`."""
+
 FINALIZER: Final = f"{GROUP}/delete"
 FIELD_MANAGER: Final = "kubeception"
 
+TENANT_LABEL: Final = f"{GROUP}/tenant-cluster"
+"""On the Lease of who works on a TenantCluster: its name."""
+SYSTEM_NAMESPACE: Final = "kubeception-system"
+"""Where the operator runs."""
+OPERATOR: Final = "kubeception-operator"
+"""Name of the operator's Deployment, accounts and Lease."""
+
 PRIORITY_CLASS: Final = "kubeception-control-plane"
 """Of every tenant's control plane; cluster-scoped, shared, never removed with a tenant."""
+
+OPERATOR_USER: Final = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}"
+"""Who the operator is to the host's API server."""
+TENANT_ROLE: Final = "kubeception-tenant"
+"""The ClusterRole of what the operator may do in a tenant's namespaces; a RoleBinding in each of them gives it."""
 
 LABEL_LIMIT: Final = 63
 """Octets of a DNS label (RFC 1123), which is also the limit of a label's value."""
@@ -63,6 +82,10 @@ def cluster_id(uid: str, name: str) -> str:
     return digest(uid, name, length=16)
 
 
+TENANT_PREFIX: Final = "kc-"
+"""How the name of every host namespace of a tenant begins."""
+
+
 def control_plane_namespace(uid: str, name: str) -> str:
     """The host namespace of a tenant's control plane."""
     return fit("kc", name, uid, name)
@@ -71,6 +94,11 @@ def control_plane_namespace(uid: str, name: str) -> str:
 def nodes_namespace(uid: str, name: str) -> str:
     """The host namespace of a tenant's worker machines."""
     return fit("kc-nodes", name, uid, name)
+
+
+def lease(tenant: str) -> str:
+    """The Lease of who works on a TenantCluster, in its namespace."""
+    return fit("kubeception", tenant)
 
 
 def worker_pool(cluster: str) -> str:
