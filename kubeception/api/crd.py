@@ -8,7 +8,18 @@ from pydantic import BaseModel
 
 from kubeception import names
 from kubeception.api.status import NodePoolStatus, TenantClusterStatus
-from kubeception.api.v1alpha1 import DNS_LABEL, NodePoolSpec, TenantClusterSpec
+from kubeception.api.v1alpha1 import (
+    API_SERVER_ARGS,
+    DNS_LABEL,
+    LABEL_KEY,
+    LARGEST_PREFIX,
+    LARGEST_SERVICE_PREFIX,
+    NEWEST_MINOR,
+    OLDEST_MINOR,
+    SMALLEST_PREFIX,
+    NodePoolSpec,
+    TenantClusterSpec,
+)
 
 Schema = dict[str, Any]
 
@@ -19,6 +30,7 @@ KEPT: Final = (
     "format",
     "maxItems",
     "maxLength",
+    "maxProperties",
     "maximum",
     "minItems",
     "minLength",
@@ -30,21 +42,90 @@ KEPT: Final = (
 """Keywords that mean the same in JSON Schema and in a structural schema."""
 
 
+def rule(cel: str, message: str) -> Schema:
+    """A CEL rule, and what is said to whoever breaks it."""
+    return {"rule": cel, "message": message}
+
+
 def immutable(what: str) -> Schema:
     """A rule: this can't be changed once it is."""
-    return {"rule": "self == oldSelf", "message": f"{what} of a cluster that runs can't be changed"}
+    return rule("self == oldSelf", f"{what} of a cluster that runs can't be changed")
 
 
 NAME_RULES: Final = [
-    {
-        "rule": f"self.metadata.name.size() <= {names.CLUSTER_NAME_LIMIT}",
-        "message": f"the name may have {names.CLUSTER_NAME_LIMIT} characters",
-    },
-    {
-        "rule": f"self.metadata.name.matches('{DNS_LABEL}')",
-        "message": "the name must be a DNS label: lower-case letters, digits and dashes",
-    },
+    rule(
+        f"self.metadata.name.size() <= {names.CLUSTER_NAME_LIMIT}",
+        f"the name may have {names.CLUSTER_NAME_LIMIT} characters",
+    ),
+    rule(
+        f"self.metadata.name.matches('{DNS_LABEL}')",
+        "the name must be a DNS label: lower-case letters, digits and dashes",
+    ),
 ]
+
+MINOR, OLD_MINOR = (f"int({value}.split('.')[1])" for value in ("self", "oldSelf"))
+PATCH, OLD_PATCH = (f"int({value}.split('.')[2])" for value in ("self", "oldSelf"))
+VERSION_RULES: Final = [
+    rule(
+        f"{MINOR} >= {OLDEST_MINOR} && {MINOR} <= {NEWEST_MINOR}",
+        f"this version is not supported: use one from v1.{OLDEST_MINOR} to v1.{NEWEST_MINOR}",
+    ),
+    rule(
+        f"{MINOR} > {OLD_MINOR} || ({MINOR} == {OLD_MINOR} && {PATCH} >= {OLD_PATCH})",
+        "a cluster can't go back to an older version",
+    ),
+    rule(f"{MINOR} <= {OLD_MINOR} + 1", "a cluster goes up by one minor version at a time"),
+]
+
+
+def cidr_rules(largest: int) -> list[Schema]:
+    """Rules of an IPv4 range; a second one would fail with an error where the first one does."""
+    return [
+        rule(
+            "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self) == cidr(self).masked()",
+            "must be an IPv4 range without host bits, such as 10.128.0.0/16",
+        ),
+        rule(
+            f"!isCIDR(self) || (cidr(self).prefixLength() >= {largest}"
+            f" && cidr(self).prefixLength() <= {SMALLEST_PREFIX})",
+            f"the prefix must be between /{largest} and /{SMALLEST_PREFIX}",
+        ),
+    ]
+
+
+APART: Final = rule(
+    "!has(self.podCIDR) || !has(self.serviceCIDR)"
+    " || !isCIDR(self.podCIDR) || !isCIDR(self.serviceCIDR)"
+    " || !(cidr(self.podCIDR).containsCIDR(self.serviceCIDR)"
+    " || cidr(self.serviceCIDR).containsCIDR(self.podCIDR))",
+    "podCIDR and serviceCIDR overlap",
+)
+RETAINABLE: Final = rule(
+    # The default of spec as a whole is checked before those of its parts are filled in.
+    "!has(self.deletionPolicy) || self.deletionPolicy != 'Retain'"
+    " || self.datastore.storage != 'Ephemeral'",
+    "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain",
+)
+ALLOWED_ARGS: Final = rule(
+    f"self.all(arg, arg in {sorted(API_SERVER_ARGS)})",
+    f"only these may be set: {', '.join(sorted(API_SERVER_ARGS))}",
+)
+LABEL_KEYS: Final = rule(
+    f"self.all(key, key.size() <= 317 && key.matches('{LABEL_KEY}'))",
+    "every key must be that of a label, such as example.com/kind",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of what `kubectl get` prints; the age comes last by itself."""
+
+    title: str
+    path: str
+    description: str
+    type: str = "string"
+    wide: bool = False
+    """Whether it is only printed with `--output wide`."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +137,13 @@ class Definition:
     short_name: str
     spec: type[BaseModel]
     status: type[BaseModel]
-    columns: tuple[tuple[str, str, str], ...]
-    """(title, JSON path, type) of what `kubectl get` prints; the age comes last by itself."""
+    columns: tuple[Column, ...]
     rules: Mapping[str, list[Schema]] = field(default_factory=dict)
-    """CEL rules, by the path of the part of spec they stand at."""
+    """CEL rules, by the path of the part of spec they stand at; empty: spec itself."""
     subresources: Mapping[str, Schema] = field(default_factory=dict)
 
+
+READY_MESSAGE: Final = '.status.conditions[?(@.type=="Ready")].message'
 
 DEFINITIONS: Final = (
     Definition(
@@ -71,14 +153,25 @@ DEFINITIONS: Final = (
         spec=TenantClusterSpec,
         status=TenantClusterStatus,
         columns=(
-            ("Version", ".status.version", "string"),
-            ("Nodes", ".status.nodes", "integer"),
-            ("Ready", ".status.readyNodes", "integer"),
-            ("Endpoint", ".status.endpoint", "string"),
-            ("Status", ".status.phase", "string"),
+            Column("Version", ".status.version", "Kubernetes version"),
+            Column("Status", ".status.phase", "How it is"),
+            Column("Nodes", ".status.nodes", "Nodes asked for", "integer"),
+            Column("Ready", ".status.readyNodes", "Nodes that are ready", "integer"),
+            Column("Endpoint", ".status.endpoint", "URL of the API server"),
+            Column("Operation", ".status.lastOperation.type", "What was done last", wide=True),
+            Column("State", ".status.lastOperation.state", "How that went", wide=True),
+            Column("Percent", ".status.lastOperation.progress", "How far", "integer", wide=True),
+            Column("Pods", ".status.podCIDR", "IPv4 range of pods", wide=True),
+            Column("Services", ".status.serviceCIDR", "IPv4 range of Services", wide=True),
+            Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
-            "networking": [immutable("networking")],
+            "": [RETAINABLE],
+            "version": VERSION_RULES,
+            "controlPlane.apiServer.extraArgs": [ALLOWED_ARGS],
+            "networking": [immutable("networking"), APART],
+            "networking.podCIDR": cidr_rules(LARGEST_PREFIX),
+            "networking.serviceCIDR": cidr_rules(LARGEST_SERVICE_PREFIX),
             "datastore": [immutable("the datastore")],
         },
     ),
@@ -89,16 +182,17 @@ DEFINITIONS: Final = (
         spec=NodePoolSpec,
         status=NodePoolStatus,
         columns=(
-            ("Cluster", ".spec.clusterRef.name", "string"),
-            ("Desired", ".spec.replicas", "integer"),
-            ("Ready", ".status.readyReplicas", "integer"),
-            ("CPUs", ".spec.kubevirt.cpus", "integer"),
-            ("Memory", ".spec.kubevirt.memory", "string"),
+            Column("Cluster", ".spec.clusterRef.name", "Its TenantCluster"),
+            Column("Desired", ".spec.replicas", "Workers asked for", "integer"),
+            Column("Current", ".status.replicas", "Machines there are", "integer"),
+            Column("Ready", ".status.readyReplicas", "Nodes that are ready", "integer"),
+            Column("CPUs", ".spec.kubevirt.cpus", "CPUs of a machine", "integer", wide=True),
+            Column("Memory", ".spec.kubevirt.memory", "Memory of a machine", wide=True),
+            Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
-            "clusterRef": [
-                {"rule": "self == oldSelf", "message": "a pool can't move to another cluster"}
-            ]
+            "clusterRef": [rule("self == oldSelf", "a pool can't move to another cluster")],
+            "labels": [LABEL_KEYS],
         },
         subresources={
             "scale": {
@@ -117,7 +211,7 @@ def definitions() -> list[dict[str, Any]]:
 
 def _definition(d: Definition) -> dict[str, Any]:
     group, version = names.API_VERSION.split("/")
-    columns = (*d.columns, ("Age", ".metadata.creationTimestamp", "date"))
+    age = Column("Age", ".metadata.creationTimestamp", "Since when it exists", "date")
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -140,14 +234,16 @@ def _definition(d: Definition) -> dict[str, Any]:
                     "storage": True,
                     "schema": {"openAPIV3Schema": _schema(d)},
                     "subresources": {"status": {}, **d.subresources},
-                    "additionalPrinterColumns": [
-                        {"name": title, "jsonPath": path, "type": kind}
-                        for title, path, kind in columns
-                    ],
+                    "additionalPrinterColumns": [_column(c) for c in (*d.columns, age)],
                 }
             ],
         },
     }
+
+
+def _column(c: Column) -> Schema:
+    shown = {"name": c.title, "jsonPath": c.path, "type": c.type, "description": c.description}
+    return {**shown, "priority": 1} if c.wide else shown
 
 
 def _schema(d: Definition) -> Schema:
@@ -156,7 +252,7 @@ def _schema(d: Definition) -> Schema:
         spec["default"] = {}
     for path, rules in d.rules.items():
         part = spec
-        for step in path.split("."):
+        for step in filter(None, path.split(".")):
             part = part["properties"][step]
         part["x-kubernetes-validations"] = rules
     status["properties"]["conditions"] |= {
@@ -186,11 +282,11 @@ def structural(model: type[BaseModel]) -> Schema:
 
 def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
     whole = dict(schema)
-    if reference := whole.pop("$ref", ""):
-        whole = {**defs[reference.rpartition("/")[2]], **whole}
     if choices := whole.pop("anyOf", None):
         (given,) = [choice for choice in choices if choice != {"type": "null"}]
         whole = {**given, **whole}
+    if reference := whole.pop("$ref", ""):
+        whole = {**defs[reference.rpartition("/")[2]], **whole}
 
     result = {key: whole[key] for key in KEPT if whole.get(key) is not None}
     if properties := whole.get("properties"):

@@ -1,9 +1,22 @@
 """What is reported about a TenantCluster and a NodePool."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Phase(StrEnum):
+    """One word for how a tenant cluster is."""
+
+    PROGRESSING = "Progressing"
+    READY = "Ready"
+    FAILED = "Failed"
+    PAUSED = "Paused"
+    DELETING = "Deleting"
 
 
 class Reported(BaseModel):
@@ -17,28 +30,56 @@ class Reported(BaseModel):
 class Condition(Reported):
     """One aspect of how it is, and since when; the reason says who must act."""
 
-    type: Annotated[str, Field(max_length=316)]
-    status: Literal["True", "False", "Unknown"]
-    reason: Annotated[str, Field(max_length=1024)]
-    message: Annotated[str, Field(max_length=32768)] = ""
-    observed_generation: int = 0
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    type: Annotated[str, Field(max_length=316)] = Field(
+        description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, AddonsReady, NodesReady, "
+        "Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
+    reason: Annotated[str, Field(max_length=1024)] = Field(
+        description="One word for why; docs/reference/crd.md lists all of them, and who must act."
+    )
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        default="", description="Why, in words, with the cause as it was found."
+    )
+    observed_generation: int = Field(default=0, description="The generation this was found for.")
+    last_transition_time: Time = Field(description="Since when the status is what it is.")
+
+
+class LastOperation(Reported):
+    """What is being done, or was done last."""
+
+    type: Literal["Create", "Reconcile", "Delete"] = Field(
+        description="Create until it was ready for the first time, Reconcile after that."
+    )
+    state: Literal["Processing", "Succeeded", "Error"] = Field(
+        description="Error: a person must act; it goes on by itself after that."
+    )
+    progress: Annotated[int, Field(ge=0, le=100)] = Field(description="How far it is, in percent.")
+    description: str = Field(default="", description="What it waits for, or what came of it.")
+    last_update_time: Time = Field(description="When any of this changed.")
 
 
 class TenantClusterStatus(Reported):
     """How a tenant cluster is."""
 
     observed_generation: int = Field(default=0, description="The generation this was found for.")
-    phase: str = Field(default="", description="Progressing, Ready, Failed or Deleting.")
+    phase: str = Field(default="", description=f"{', '.join(Phase)}.")
+    last_operation: LastOperation | None = None
     version: str = Field(default="", description="Kubernetes version of the control plane.")
     endpoint: str = Field(default="", description="URL of the API server, for people.")
-    control_plane_namespace: str = ""
-    nodes_namespace: str = ""
-    pod_cidr: str = Field(default="", alias="podCIDR")
-    service_cidr: str = Field(default="", alias="serviceCIDR")
-    nodes: int = Field(default=0, description="How many nodes are asked for.")
-    ready_nodes: int = 0
-    conditions: tuple[Condition, ...] = ()
+    control_plane_namespace: str = Field(
+        default="", description="Host namespace of the control plane."
+    )
+    nodes_namespace: str = Field(default="", description="Host namespace of the worker machines.")
+    pod_cidr: str = Field(default="", alias="podCIDR", description="IPv4 range of pods.")
+    service_cidr: str = Field(
+        default="", alias="serviceCIDR", description="IPv4 range of Services."
+    )
+    nodes: int = Field(default=0, description="How many nodes are asked for, all pools together.")
+    ready_nodes: int = Field(default=0, description="How many nodes are ready.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="How it is, aspect by aspect."
+    )
 
 
 class NodePoolStatus(Reported):
@@ -46,5 +87,7 @@ class NodePoolStatus(Reported):
 
     observed_generation: int = Field(default=0, description="The generation this was found for.")
     replicas: int = Field(default=0, description="How many machines there are.")
-    ready_replicas: int = 0
-    conditions: tuple[Condition, ...] = ()
+    ready_replicas: int = Field(default=0, description="How many of them are ready nodes.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="How it is, aspect by aspect."
+    )

@@ -19,8 +19,6 @@ POOLS: Final = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"))
 POD_PREFIXES: Final = (16, 18, 20)
 """Sizes of a pod range to try, the largest first: 256, 64 or 16 nodes of 254 pods."""
 SERVICE_PREFIXES: Final = (20, 22, 24)
-LARGEST_SERVICE_PREFIX: Final = 12
-"""kube-apiserver refuses a larger service range."""
 
 GUEST: Final = ("10.0.2.0/24", "the network a virtual machine sees itself in")
 LINK_LOCAL: Final = ("169.254.0.0/16", "link-local and metadata addresses")
@@ -123,11 +121,6 @@ def _check(cluster: TenantCluster, taken: Sequence[Taken]) -> None:
             for other in taken
             if network.overlaps(other.network)
         ]
-    services = networking.service_cidr
-    if services and IPv4Network(services).prefixlen < LARGEST_SERVICE_PREFIX:
-        problems.append(
-            f"spec.networking.serviceCIDR: {services} is too large: at most a /{LARGEST_SERVICE_PREFIX}"
-        )
     if problems:
         raise SpecError(
             problems,

@@ -3,12 +3,9 @@
 import re
 from typing import Final
 
-from kubeception.api.v1alpha1 import DEFAULT_VERSION
+from kubeception import __version__
+from kubeception.api.v1alpha1 import DEFAULT_VERSION, NEWEST_MINOR, OLDEST_MINOR
 from kubeception.errors import SpecError
-
-OLDEST_MINOR: Final = 34
-NEWEST_MINOR: Final = 36
-"""The minors of Kubernetes 1 this release knows the flags and configuration kinds of."""
 
 IMAGES: Final = {
     "kube-apiserver": "registry.k8s.io/kube-apiserver:{version}",
@@ -24,6 +21,7 @@ IMAGES: Final = {
     "local-path-provisioner": "docker.io/rancher/local-path-provisioner:v0.0.30",
     "busybox": "docker.io/library/busybox:1.36",
     "metrics-server": "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+    "kubeception": f"ghcr.io/kubeception/kubeception:{__version__}",
     "node-disk": "ghcr.io/kubeception/node-disk:{version}",
     "node": "ghcr.io/kubeception/node:{version}",
 }

@@ -1,12 +1,22 @@
 """The CustomResourceDefinitions, as a real API server understands them: each rule from both sides."""
 
+import copy
+import json
+import re
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from kubeception.errors import ApiError
+from kubeception.api.crd import DEFINITIONS
+from kubeception.api.v1alpha1 import parse_cluster, parse_pool
+from kubeception.engine.install import install
+from kubeception.errors import ApiError, SpecError
 from kubeception.kube.client import Cluster
+from tests.integration.servers import ApiServer, binary
 from tests.plans import pool, tenant
 
 NAMESPACE = "crd-rules"
@@ -21,7 +31,8 @@ def namespace(host_server: Any) -> Iterator[str]:
 
 
 def cluster(name: str, spec: Spec) -> Spec:
-    return {**tenant(spec).manifest(), "metadata": {"name": name, "namespace": NAMESPACE}}
+    meta = {"name": name, "namespace": NAMESPACE}
+    return {**tenant().manifest(), "metadata": meta, "spec": spec}
 
 
 def workers(name: str, cluster_name: str, replicas: int = 1) -> Spec:
@@ -39,24 +50,293 @@ def test_defaults_are_filled_in(host: Cluster) -> None:
     assert spec["addons"]["coreDNS"] is True
 
 
+def network(**ranges: str) -> Spec:
+    return {"networking": ranges}
+
+
+ARGS = "only these may be set: default-not-ready-toleration-seconds, "
+RANGE = "must be an IPv4 range without host bits, such as 10.128.0.0/16"
+OVERLAP = "podCIDR and serviceCIDR overlap"
+OLD = "a cluster can't go back to an older version"
+UNSUPPORTED = "this version is not supported: use one from v1.34 to v1.36"
+RETAIN = "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain"
+
+GOOD: tuple[Spec, ...] = (
+    {},
+    {"version": "v1.34.0"},
+    {"deletionPolicy": "Retain"},
+    {"deletionPolicy": "Delete", "datastore": {"storage": "Ephemeral"}},
+    {"controlPlane": {"apiServer": {"extraArgs": {"v": "2", "event-ttl": "2h"}}}},
+    network(podCIDR="10.0.0.0/8", serviceCIDR="11.0.0.0/24"),
+    network(podCIDR="10.1.0.0/16", serviceCIDR="10.0.0.0/16"),
+    network(serviceCIDR="10.0.0.0/12"),
+)
+BAD: tuple[tuple[Spec, str], ...] = (
+    ({"version": "v1.33.9"}, UNSUPPORTED),
+    ({"version": "v1.37.0"}, UNSUPPORTED),
+    ({"deletionPolicy": "Retain", "datastore": {"storage": "Ephemeral"}}, RETAIN),
+    ({"controlPlane": {"apiServer": {"extraArgs": {"etcd-servers": "x"}}}}, ARGS),
+    (network(podCIDR="10.0.0.0/16", serviceCIDR="10.0.3.0/24"), OVERLAP),
+    (network(podCIDR="10.0.3.0/24", serviceCIDR="10.0.0.0/16"), OVERLAP),
+    (network(podCIDR="10.0.0.0/16", serviceCIDR="10.0.0.0/16"), OVERLAP),
+    (network(podCIDR="10.0.0.1/16"), RANGE),
+    (network(podCIDR="10.0.0.0/255.0.0.0"), RANGE),
+    (network(podCIDR="fd00::/16"), RANGE),
+    (network(serviceCIDR="text"), RANGE),
+    (network(podCIDR="10.0.0.0/25"), "the prefix must be between /8 and /24"),
+    (network(podCIDR="0.0.0.0/0"), "the prefix must be between /8 and /24"),
+    (network(serviceCIDR="10.0.0.0/11"), "the prefix must be between /12 and /24"),
+)
+CHANGES: tuple[tuple[Spec, Spec], ...] = (
+    ({"version": "v1.34.3"}, {"version": "v1.34.3", "paused": True}),
+    ({"version": "v1.34.3"}, {"version": "v1.34.10"}),
+    ({"version": "v1.34.3"}, {"version": "v1.35.0"}),
+    ({"deletionPolicy": "Retain"}, {"deletionPolicy": "Delete"}),
+    ({"networking": {"cni": "none"}}, {"networking": {"cni": "none"}, "encryption": {}}),
+)
+BAD_CHANGES: tuple[tuple[Spec, Spec, str], ...] = (
+    ({"version": "v1.34.3"}, {"version": "v1.36.0"}, "one minor version at a time"),
+    ({"version": "v1.35.0"}, {"version": "v1.34.9"}, OLD),
+    ({"version": "v1.35.10"}, {"version": "v1.35.9"}, OLD),
+    ({"networking": {"cni": "none"}}, {}, "networking of a cluster that runs can't be changed"),
+    ({}, network(podCIDR="10.9.0.0/16"), "networking of a cluster that runs can't be changed"),
+    ({"datastore": {"size": "1Gi"}}, {"datastore": {"size": "2Gi"}}, "the datastore of a cluster"),
+    ({}, {"datastore": {"storage": "Ephemeral"}}, "the datastore of a cluster that runs"),
+)
+BAD_LABEL = "every key must be that of a label"
+POOL_RULES = (BAD_LABEL, "a pool can't move to another cluster")
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize("spec", GOOD, ids=str)
+def test_what_is_taken_is_read_too(host: Cluster, spec: Spec) -> None:
+    parse_cluster(host.apply(cluster("good", spec), dry_run=True))
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize(("spec", "message"), BAD, ids=str)
+def test_what_a_rule_forbids_is_refused_and_said(host: Cluster, spec: Spec, message: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(message)) as caught:
+        host.apply({**cluster("bad", {}), "spec": spec}, dry_run=True)
+    assert "evaluation error" not in caught.value.message
+    if message != UNSUPPORTED:  # a cluster of an older release can be read, and deleted
+        with pytest.raises(SpecError):
+            parse_cluster({**cluster("bad", {}), "spec": spec})
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize(("before", "after"), CHANGES, ids=str)
+def test_changes_that_are_taken(host: Cluster, before: Spec, after: Spec) -> None:
+    host.delete("TenantCluster", "changing", NAMESPACE)
+    host.apply(cluster("changing", before))
+    parse_cluster(host.apply(cluster("changing", after)))
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize(("before", "after", "message"), BAD_CHANGES, ids=str)
+def test_changes_that_are_refused(host: Cluster, before: Spec, after: Spec, message: str) -> None:
+    host.delete("TenantCluster", "changing", NAMESPACE)
+    host.apply(cluster("changing", before))
+    with pytest.raises(ApiError, match=re.escape(message)):
+        host.apply(cluster("changing", after))
+
+
+def test_every_rule_is_among_those_tested() -> None:
+    tested = [*(case[-1] for case in (*BAD, *BAD_CHANGES)), *POOL_RULES, "the name m"]
+    for definition in DEFINITIONS:
+        for rule in (rule for rules in definition.rules.values() for rule in rules):
+            assert any(part in rule["message"] for part in tested), rule
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_version_that_is_no_longer_supported_stays_what_it_is(host: Cluster) -> None:
+    """A rule that came later doesn't keep anybody from changing something else."""
+    crd = host.get("CustomResourceDefinition", "tenantclusters.kubeception.io")
+    assert crd
+    lax = copy.deepcopy(crd)
+    spec = lax["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["version"]["x-kubernetes-validations"].pop(0)
+    host.replace(lax)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            host.apply(cluster("old", {"version": "v1.30.1"}))
+            break
+        except ApiError:  # the new schema isn't served yet
+            assert time.monotonic() < deadline
+    install(host)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            host.apply(cluster("older", {"version": "v1.30.1"}), dry_run=True)
+        except ApiError:
+            break
+    assert host.apply(cluster("old", {"version": "v1.30.1", "paused": True}))["spec"]["paused"]
+
+
+texts = st.sampled_from(
+    [
+        "a",
+        "a.b",
+        "A",
+        "-",
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "10.1.2.0/24",
+        "10.1.2.0/25",
+        "1.2.3.4",
+        "010.0.0.0/8",
+        "10.0.0.0/08",
+        "::/0",
+        "v1.36.3",
+        "v1.036.3",
+        "v1.36",
+        "1Gi",
+        "0",
+        "Retain",
+        "Ephemeral",
+        "Persistent",
+        "none",
+    ]
+    + ["", "x\n", "\u00e9", "9" * 25, "a" * 64, "a" * 300]
+) | st.text(max_size=8)
+cidrs = texts | st.builds(
+    "{}.{}.{}.0/{}".format,
+    st.integers(0, 256),
+    st.integers(0, 3),
+    st.sampled_from([0, 64]),
+    st.integers(0, 33),
+)
+
+
+def shape(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+cluster_specs = shape(
+    version=texts | st.builds("v1.{}.{}".format, st.integers(30, 40), st.integers(0, 1000)),
+    controlPlane=shape(
+        audit=shape(level=st.sampled_from(["None", "Request", "none"])),
+        apiServer=shape(
+            extraArgs=st.dictionaries(st.sampled_from(["v", "event-ttl", "tls-min"]), texts)
+        ),
+    ),
+    datastore=shape(
+        storage=st.sampled_from(["Auto", "Ephemeral", "x"]), size=texts, storageClassName=texts
+    ),
+    networking=shape(podCIDR=cidrs, serviceCIDR=cidrs, dnsDomain=texts, cni=texts),
+    exposure=shape(host=texts, extraSANs=st.lists(texts, max_size=3)),
+    addons=shape(coreDNS=st.booleans()),
+    deletionPolicy=st.sampled_from(["Delete", "Retain", "Orphan"]),
+)
+pool_specs = shape(
+    replicas=st.integers(-1, 1001) | st.just(2**40),
+    labels=st.dictionaries(texts, texts, max_size=3),
+    taints=st.lists(
+        st.fixed_dictionaries(
+            {"key": texts, "effect": st.sampled_from(["NoSchedule", "NoExecute", "no"])},
+            optional={"value": texts},
+        ),
+        max_size=2,
+    ),
+    kubevirt=shape(cpus=st.integers(-1, 257), memory=texts, image=texts),
+)
+
+
+@pytest.mark.usefixtures("namespace")
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(spec=cluster_specs, pool_spec=pool_specs)
+def test_what_the_server_admits_can_be_read(host: Cluster, spec: Spec, pool_spec: Spec) -> None:
+    """The rules of the definitions are at least as strict as the models; what only they forbid, they say."""
+    for parse, wanted in (
+        (parse_cluster, {**cluster("any", {}), "spec": spec}),
+        (
+            parse_pool,
+            {**workers("any", "one"), "spec": {"clusterRef": {"name": "one"}, **pool_spec}},
+        ),
+    ):
+        try:
+            admitted = host.apply(wanted, dry_run=True)
+        except ApiError as error:
+            assert "evaluation error" not in error.message  # noqa: PT017
+            if UNSUPPORTED not in error.message:
+                with pytest.raises(SpecError):
+                    parse(wanted)
+        else:
+            parse(admitted)
+
+
 @pytest.mark.usefixtures("namespace")
 @pytest.mark.parametrize(
-    ("before", "after", "message"),
+    ("labels", "taken"),
     [
-        ({"networking": {"cni": "none"}}, {"networking": {"cni": "flannel"}}, "networking"),
-        ({}, {"networking": {"podCIDR": "10.9.0.0/16"}}, "networking"),
-        ({"datastore": {"size": "1Gi"}}, {"datastore": {"size": "2Gi"}}, "the datastore"),
-        ({}, {"datastore": {"storage": "Ephemeral"}}, "the datastore"),
+        ({"example.com/kind": "large", "app": ""}, True),
+        ({"-": ""}, False),
+        ({"a b": ""}, False),
+        ({"x" * 400: ""}, False),
     ],
+    ids=str,
 )
-def test_what_a_running_cluster_hangs_on_cannot_be_changed(
-    host: Cluster, before: Spec, after: Spec, message: str
+def test_labels_of_nodes(host: Cluster, labels: dict[str, str], taken: bool) -> None:
+    wanted = workers("labels", "one")
+    wanted["spec"]["labels"] = labels
+    if taken:
+        parse_pool(host.apply(wanted, dry_run=True))
+        return
+    with pytest.raises(ApiError, match=BAD_LABEL):
+        host.apply(wanted, dry_run=True)
+
+
+def kubectl(server: ApiServer, *args: str) -> str:
+    kubeconfig = server.folder / "kubectl.json"
+    kubeconfig.write_text(json.dumps(server.kubeconfig))
+    command = (binary("kubectl"), f"--kubeconfig={kubeconfig}", *args)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("kind", ["tenantcluster", "nodepool"])
+def test_kubectl_explains_every_field(host_server: ApiServer, kind: str) -> None:
+    for part in ("spec", "status"):
+        said = kubectl(host_server, "explain", f"{kind}.{part}", "--recursive=false")
+        fields = re.split(r"\n  (?=\S)", said.partition("FIELDS:")[2])[1:]
+        assert fields
+        assert all("<no description>" not in field for field in fields), said
+    tree = kubectl(host_server, "explain", kind, "--recursive")
+    assert "clusterRef" in tree if kind == "nodepool" else "serviceCIDR" in tree
+
+
+def test_kubectl_shows_columns_short_names_and_category(
+    host: Cluster, host_server: ApiServer, namespace: str
 ) -> None:
-    name = "immutable"
-    host.delete("TenantCluster", name, NAMESPACE)
-    host.apply(cluster(name, before))
-    with pytest.raises(ApiError, match=f"{message} of a cluster that runs can't be changed"):
-        host.apply(cluster(name, after))
+    host.apply(cluster("shown", {}))
+    host.apply(workers("shown", "shown", 3))
+    status = {"version": "v1.36.3", "phase": "Ready", "nodes": 3, "readyNodes": 2}
+    message = {
+        "conditions": [{"type": "Ready", "status": "False", "reason": "R", "message": "why"}]
+    }
+    message["conditions"][0]["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    host.patch(
+        "TenantCluster", "shown", {"status": {**status, **message}}, namespace, subresource="status"
+    )
+    at = f"--namespace={namespace}"
+    header, line = kubectl(host_server, at, "get", "tc", "shown").splitlines()
+    assert header.split() == ["NAME", "VERSION", "STATUS", "NODES", "READY", "ENDPOINT", "AGE"]
+    assert line.split()[:5] == ["shown", "v1.36.3", "Ready", "3", "2"]
+    assert "why" in kubectl(host_server, at, "get", "tc", "shown", "--output=wide")
+    header, line = kubectl(host_server, at, "get", "np", "shown").splitlines()
+    assert header.split() == ["NAME", "CLUSTER", "DESIRED", "CURRENT", "READY", "AGE"]
+    both = kubectl(host_server, at, "get", "kubeception", "--output=name")
+    assert "tenantcluster.kubeception.io/shown" in both
+    assert "nodepool.kubeception.io/shown" in both
+
+
+def test_kubectl_scales_a_pool(host: Cluster, host_server: ApiServer, namespace: str) -> None:
+    host.apply(workers("scaled", "one"))
+    kubectl(host_server, f"--namespace={namespace}", "scale", "nodepool/scaled", "--replicas=4")
+    found = host.get("NodePool", "scaled", namespace)
+    assert found is not None
+    assert found["spec"]["replicas"] == 4
 
 
 @pytest.mark.usefixtures("namespace")

@@ -37,10 +37,18 @@ def test_printer_columns_point_at_what_is_there() -> None:
     for crd, definition in zip(definitions(), DEFINITIONS, strict=True):
         (version,) = crd["spec"]["versions"]
         known = {path for path, _ in parts(version["schema"]["openAPIV3Schema"])}
-        columns = {column[1] for column in definition.columns}
+        columns = {column.path.partition("[")[0] for column in definition.columns}
         assert columns <= known
         for scale in definition.subresources.values():
             assert set(scale.values()) <= known
+
+
+@pytest.mark.parametrize(("kind", "schema"), list(schemas()))
+def test_no_property_lacks_a_description(kind: str, schema: dict[str, Any]) -> None:
+    for path, part in parts(schema, kind):
+        for name, described in part.get("properties", {}).items():
+            standard = path == kind and name in ("apiVersion", "kind", "metadata")
+            assert standard or described.get("description"), f"{path}.{name}"
 
 
 def test_networking_datastore_and_cluster_of_a_pool_are_immutable() -> None:

@@ -1,0 +1,70 @@
+"""Why a condition is as it is: every reason there is, what it means, and who must act."""
+
+from enum import StrEnum
+from typing import Final, Self
+
+
+class Actor(StrEnum):
+    """Who must do something before it goes on."""
+
+    NOBODY = "nobody"
+    OWNER = "owner"
+    """Whoever wrote the TenantCluster or NodePool."""
+    HOST = "host administrator"
+
+
+class Reason(StrEnum):
+    """`reason` of a condition, and of the Event when it becomes so."""
+
+    meaning: str
+    actor: Actor
+
+    def __new__(cls, value: str, actor: Actor, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.actor, member.meaning = actor, meaning
+        return member
+
+    # it is well, or on its way
+    READY = "Ready", Actor.NOBODY, "It is as it was asked for."
+    WAITING = "Waiting", Actor.NOBODY, "It waits for what the message says."
+    IN_PROGRESS = (
+        "InProgress",
+        Actor.NOBODY,
+        "It is being made or changed; the message says what is next.",
+    )
+    NOT_CREATED = "NotCreated", Actor.NOBODY, "It hasn't been made yet."
+    NO_ADDRESS = "NoAddress", Actor.HOST, "The host has given the API server's Service no address."
+    NO_ANSWER = "NoAnswer", Actor.NOBODY, "The API server runs and doesn't answer yet."
+    REPLICAS_NOT_READY = "ReplicasNotReady", Actor.NOBODY, "Pods are there and not ready yet."
+    NODES_NOT_READY = "NodesNotReady", Actor.NOBODY, "Workers are being made, boot, join or leave."
+    RETRYING = (
+        "Retrying",
+        Actor.NOBODY,
+        "An API server failed a request in a way that time may mend.",
+    )
+    NOT_PAUSED = "NotPaused", Actor.NOBODY, "It is being worked on."
+    PAUSED = "Paused", Actor.OWNER, "It is left alone, as its field or annotation says."
+    DELETING = "Deleting", Actor.NOBODY, "It is being removed; the message says what is left."
+    FINALIZERS_CLEARED = (
+        "FinalizersCleared",
+        Actor.HOST,
+        "What hindered the removal for a minute lost its finalizers; what those were for may be left.",
+    )
+    # a workload can't run
+    UNSCHEDULABLE = "Unschedulable", Actor.HOST, "No node takes a pod."
+    VOLUME_PENDING = "VolumePending", Actor.HOST, "A volume claim gets no volume."
+    IMAGE_NOT_PULLED = "ImageNotPulled", Actor.HOST, "A container's image can't be pulled."
+    CONTAINER_ENDS = "ContainerEnds", Actor.HOST, "A container ends again and again."
+    CONTAINER_NOT_STARTED = "ContainerNotStarted", Actor.HOST, "A container can't be started."
+    QUOTA_EXCEEDED = "QuotaExceeded", Actor.HOST, "A quota has no room for a pod."
+    POD_REFUSED = "PodRefused", Actor.HOST, "The host refuses to make a pod."
+    # nothing mends it but a person
+    SPEC_REFUSED = "SpecRefused", Actor.OWNER, "The spec asks for what can't be."
+    CONFLICT = "Conflict", Actor.HOST, "An object of that name exists and belongs to somebody else."
+    REQUEST_REFUSED = "RequestRefused", Actor.HOST, "An API server refuses a request."
+    FAILED = "Failed", Actor.HOST, "Something failed that repeating doesn't mend."
+
+
+TROUBLES: Final = frozenset(reason for reason in Reason if reason.actor is not Actor.NOBODY)
+"""Reasons for which a person must act."""
