@@ -7,6 +7,7 @@ KubeceptionError            exit 1   something failed; the base of all
 ├── NotFoundError           exit 4   the named object does not exist
 ├── HostUnreachableError    exit 5   no host cluster answers
 ├── ConflictError           exit 1   somebody else owns or changed the object
+├── StoppedError            exit 1   a pass was ended before its end, by those who run it
 └── ApiError                exit 1   an API server refused or failed a request
 """
 
@@ -66,6 +67,17 @@ class HostUnreachableError(KubeceptionError):
 
 class ConflictError(KubeceptionError):
     """Somebody else owns the object, or changed it in between."""
+
+
+class StoppedError(KubeceptionError):
+    """A pass was ended before its end: its time is over, or it may not write any more.
+
+    `reason` is CamelCase. Nothing was undone, and the next pass goes on.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ApiError(KubeceptionError):

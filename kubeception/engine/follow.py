@@ -6,9 +6,16 @@ from contextlib import suppress
 from typing import Final
 
 from kubeception.engine.lease import Lease
+from kubeception.engine.limit import Limit
 from kubeception.engine.reconcile import Engine
 from kubeception.engine.report import Report
-from kubeception.errors import ApiError, KubeceptionError, NotFoundError, WaitTimeoutError
+from kubeception.errors import (
+    ApiError,
+    KubeceptionError,
+    NotFoundError,
+    StoppedError,
+    WaitTimeoutError,
+)
 
 LONGEST_PAUSE: Final = 5.0
 """Seconds after which the world is looked at although nothing was heard of it; the Lease is renewed with it."""
@@ -44,14 +51,14 @@ def until_gone(engine: Engine, seconds: float, told: Told) -> None:
 
 
 def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report], bool]) -> Report:
-    lease = Lease(engine.host, engine.namespace, engine.name, engine.clock)
+    lease = Lease.of_tenant(engine.host, engine.namespace, engine.name, engine.clock)
     deadline, silent_since = time.monotonic() + seconds, None
     waits_for = ""
     try:
         while True:
             try:
                 if lease.hold():
-                    report = engine.step()
+                    report = engine.step(Limit(lambda: lease.ours))
                     told(report)
                     if done(report):
                         return report
@@ -61,6 +68,8 @@ def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report],
                 else:
                     waits_for, again = f"{lease.holder()}, which works on it", 0.5
                 silent_since = None
+            except StoppedError as error:
+                waits_for, again = error.message, 0.5
             except ApiError as error:
                 silent_since = silent_since or time.monotonic()
                 if error.status != 0 or time.monotonic() - silent_since > SILENCE_LIMIT:

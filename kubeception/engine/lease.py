@@ -1,19 +1,23 @@
-"""Who works on a tenant: a Lease beside its TenantCluster, so that two runs don't pull in two directions."""
+"""The right to work: a Lease that one run holds, so that two don't pull in two directions."""
 
 import os
 import socket
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kubeception import names
 from kubeception.errors import ConflictError, NotFoundError
 from kubeception.kube.client import Cluster
 
-DURATION: Final = timedelta(seconds=15)
-"""After which a holder that was not heard of is taken for dead."""
-RENEWAL: Final = timedelta(seconds=5)
+DURATION: Final = 15.0
+"""Seconds after which a holder that was not heard of is taken for dead."""
+RENEWAL: Final = 5.0
+"""Seconds between renewals."""
+MARGIN: Final = 5.0
+"""Seconds before its end from which a Lease isn't relied on any more: no request under way may outlast it."""
 
 
 def identity() -> str:
@@ -30,36 +34,63 @@ def is_dead(holder: str) -> bool:
 
 
 class Lease:
-    """The right to work on one tenant; `hold` gets or renews it."""
+    """A Lease; `hold` gets or renews it.
+
+    Whether another's is over is judged by how long it has stayed the same before our eyes: its times
+    are by a clock that may differ from ours.
+    """
 
     def __init__(
-        self, host: Cluster, namespace: str, name: str, clock: Callable[[], datetime], me: str = ""
+        self,
+        host: Cluster,
+        namespace: str,
+        name: str,
+        clock: Callable[[], datetime],
+        me: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        renewal: float = RENEWAL,
     ) -> None:
-        self._host, self._namespace, self._tenant = host, namespace, name
-        self._name = names.fit("kubeception", name)
+        self._host, self._namespace, self._name = host, namespace, name
         self._clock, self._me = clock, me or identity()
-        self._renewed: datetime | None = None
+        self._labels, self._renewal = dict(labels or {}), renewal
+        self._renewed: float | None = None
+        self._other: tuple[str, float] = ("", 0.0)
+
+    @classmethod
+    def of_tenant(
+        cls, host: Cluster, namespace: str, tenant: str, clock: Callable[[], datetime], me: str = ""
+    ) -> Self:
+        """The right to work on one tenant, beside its TenantCluster."""
+        labels = {names.TENANT_LABEL: tenant}
+        return cls(host, namespace, names.lease(tenant), clock, me, labels=labels)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it certainly is ours for a while longer; asks nobody."""
+        return self._renewed is not None and time.monotonic() - self._renewed < DURATION - MARGIN
 
     def hold(self) -> bool:
         """True while it is ours; False while another run, which is alive, has it."""
-        now = self._clock()
-        if self._renewed is not None and now - self._renewed < RENEWAL:
+        began = time.monotonic()
+        if self._renewed is not None and began - self._renewed < self._renewal:
             return True
-        self._renewed = None
         found = self._host.get("Lease", self._name, self._namespace)
         holder = (found or {}).get("spec", {}).get("holderIdentity") or ""
-        if found and holder not in ("", self._me) and not self._over(found, now):
+        if found and holder not in ("", self._me) and not self._over(found, holder):
+            self._renewed = None
             return False
-        body = self._body(now)
+        body = self._body()
         try:
             if found is None:
                 self._host.create(body)
             else:
-                meta = {**found["metadata"], "managedFields": None}
+                meta = {**found["metadata"], "managedFields": None, "labels": self._labels}
                 self._host.replace({**body, "metadata": meta})
         except (ConflictError, NotFoundError):
+            self._renewed = None
             return False  # another run was quicker
-        self._renewed = now
+        self._renewed = began
         return True
 
     def holder(self) -> str:
@@ -70,25 +101,28 @@ class Lease:
 
     def release(self) -> None:
         """Give it up, if it is ours."""
+        self._renewed = None
         found = self._host.get("Lease", self._name, self._namespace)
         if found and found["spec"].get("holderIdentity") == self._me:
             self._host.delete("Lease", self._name, self._namespace, uid=found["metadata"]["uid"])
-        self._renewed = None
 
-    def _over(self, found: dict[str, Any], now: datetime) -> bool:
-        spec = found["spec"]
-        renewed = datetime.fromisoformat(spec.get("renewTime") or "1970-01-01T00:00:00Z")
-        return now - renewed > DURATION or is_dead(spec.get("holderIdentity") or "")
+    def _over(self, found: dict[str, Any], holder: str) -> bool:
+        version, now = found["metadata"]["resourceVersion"], time.monotonic()
+        if version != self._other[0]:
+            self._other = (version, now)
+        return is_dead(holder) or now - self._other[1] > DURATION
 
-    def _body(self, now: datetime) -> dict[str, Any]:
+    def _body(self) -> dict[str, Any]:
+        moment = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        meta = {"name": self._name, "namespace": self._namespace, "labels": self._labels}
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": meta,
             "spec": {
                 "holderIdentity": self._me,
-                "leaseDurationSeconds": int(DURATION.total_seconds()),
-                "renewTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "leaseDurationSeconds": int(DURATION),
+                "renewTime": moment,
             },
         }
 

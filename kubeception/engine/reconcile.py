@@ -9,15 +9,22 @@ from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Readiness, Side
-from kubeception.engine import observe
+from kubeception.engine import access, observe
 from kubeception.engine.apply import Target, apply, contains
 from kubeception.engine.changes import Changes
 from kubeception.engine.delete import delete
+from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
 from kubeception.engine.status import cluster_status, pool_status
-from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFoundError
+from kubeception.errors import (
+    ApiError,
+    ConflictError,
+    KubeceptionError,
+    NotFoundError,
+    StoppedError,
+)
 from kubeception.kube.client import Cluster
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
@@ -50,10 +57,11 @@ class Engine:
         *,
         keys: KeySource | None = None,
         clock: Callable[[], datetime] = now,
+        changes: Changes | None = None,
     ) -> None:
         self.host, self.namespace, self.name = host, namespace, name
         self.keys, self.clock = keys or RandomKeys(), clock
-        self.changes = Changes()
+        self.changes = changes or Changes()
         self.link = Link(host, self.changes.wake)
         self._host_facts: tuple[datetime, HostFacts] | None = None
 
@@ -68,17 +76,19 @@ class Engine:
         self.changes.close()
         self.link.close()
 
-    def step(self) -> Report:
+    def step(self, limit: Limit | None = None) -> Report:
         """One pass.
 
-        Raises NotFoundError when there is no such TenantCluster, and ApiError when the host doesn't answer.
+        Raises NotFoundError when there is no such TenantCluster, ApiError when the host doesn't answer,
+        and StoppedError when `limit` ended it.
         """
-        cluster = observe.find_cluster(self.host, self.namespace, self.name)
+        host = self.host.limited(limit)
+        cluster = observe.find_cluster(host, self.namespace, self.name)
         if cluster is None:
             raise NotFoundError(f"{self.host.title}: no TenantCluster {self.namespace}/{self.name}")
         if cluster.metadata.deletion_timestamp:
-            return delete(self.host, cluster, self.clock())
-        return Pass(self, cluster).run()
+            return delete(host, cluster, self.clock())
+        return Pass(self, host, cluster, limit).run()
 
     def context(self) -> PlanContext:
         """The plan as it follows from what the host has now; nothing is written."""
@@ -87,12 +97,23 @@ class Engine:
             raise NotFoundError(f"{self.host.title}: no TenantCluster {self.namespace}/{self.name}")
         return self.observe(cluster)
 
-    def observe(self, cluster: TenantCluster) -> PlanContext:
-        """The plan's input, freshly read."""
-        objects = observe.observe_objects(self.host, cluster)
-        pools = observe.find_pools(self.host, cluster)
+    def observe(self, cluster: TenantCluster, host: Cluster | None = None) -> PlanContext:
+        """The plan's input, freshly read, by a client of the pass where it is one."""
+        host = host or self.host
+        objects = self._objects(host, cluster)
+        pools = observe.find_pools(host, cluster)
         facts = observe.facts(self.clock(), self.host_facts(), objects)
         return PlanContext(cluster, pools, facts, self.keys)
+
+    def _objects(self, host: Cluster, cluster: TenantCluster) -> list[Object]:
+        """The tenant's objects; what keeps an operator from reading them is mended first."""
+        try:
+            return observe.observe_objects(host, cluster)
+        except ApiError as error:
+            if error.status != 403 or not self.host_facts().operator:
+                raise
+        access.mend(host, cluster)
+        return observe.observe_objects(host, cluster)
 
     def machines(self) -> list[MachineState]:
         """The machines as they are now; nothing is changed."""
@@ -115,11 +136,13 @@ class Engine:
 class Pass:
     """One tenant, once."""
 
-    def __init__(self, engine: Engine, cluster: TenantCluster) -> None:
-        self.engine, self.host = engine, engine.host
+    def __init__(
+        self, engine: Engine, host: Cluster, cluster: TenantCluster, limit: Limit | None
+    ) -> None:
+        self.engine, self.host, self.limit = engine, host, limit
         self.report = Report(cluster)
         self.tenant: Cluster | None = None
-        self._counted = {engine.host: engine.host.writes.count}
+        self._tenants: list[Cluster] = []
 
     def run(self) -> Report:
         """All that can be done now."""
@@ -136,7 +159,7 @@ class Pass:
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
         self._status(ctx)
-        self.report.writes = sum(c.writes.count - before for c, before in self._counted.items())
+        self.report.writes = sum(c.writes.count for c in (self.host, *self._tenants))
         return self.report
 
     def _add_finalizer(self) -> None:
@@ -146,7 +169,7 @@ class Pass:
             self.host.patch("TenantCluster", meta.name, patch, meta.namespace)
 
     def _observe(self) -> PlanContext:
-        ctx = self.engine.observe(self.report.cluster)
+        ctx = self.engine.observe(self.report.cluster, self.host)
         self.report.nodes_wanted = sum(pool.spec.replicas for pool in ctx.pools)
         return ctx
 
@@ -155,17 +178,18 @@ class Pass:
         if self.tenant is not None:
             return ctx
         runs = self.report.ok("control-plane")
-        tenant = self.engine.link.wait(ctx, REACH_SECONDS if runs else 0)
-        if tenant is None:
+        found = self.engine.link.wait(ctx, REACH_SECONDS if runs else 0)
+        if found is None:
             return ctx
-        self._counted[tenant] = tenant.writes.count
+        tenant = found.limited(self.limit)
+        self._tenants.append(tenant)
         try:
             objects = observe.observe_tenant(tenant)
         except ApiError as error:
             self._lost(error)
             return ctx
         self.tenant, self.report.api_answers = tenant, True
-        self.engine.changes.watch_all(tenant, TENANT_WATCHED)
+        self.engine.changes.watch_all(found, TENANT_WATCHED)
         return replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
 
     def _component(self, component: Component, ctx: PlanContext) -> PlanContext:
@@ -181,7 +205,7 @@ class Pass:
             return ctx
         try:
             seen, ctx = self._apply(component, ctx)
-        except ConflictError:
+        except (ConflictError, StoppedError):
             raise
         except KubeceptionError as error:
             self._refused(component, error)
@@ -198,15 +222,18 @@ class Pass:
         target = Target(self.host, {names.CLUSTER_LABEL: ctx.id})
         seen = apply(target, component.name, wanted, ctx.facts.objects)
         if any(obj["kind"] == "Namespace" for obj in seen):
+            fresh = [o for o in seen if o["kind"] == "RoleBinding"]
+            fresh = [o for o in fresh if key_of(o) not in ctx.facts.objects]
+            access.settle(self.host, [o["metadata"]["namespace"] for o in fresh])
             self._watch_host(ctx)
         return seen, replace(ctx, facts=ctx.facts.with_objects(seen))
 
     def _watch_host(self, ctx: PlanContext) -> None:
         changes = self.engine.changes
-        changes.watch_all(self.host, HOST_WATCHED, ctx.namespace)
+        changes.watch_all(self.engine.host, HOST_WATCHED, ctx.namespace)
         if any(pool.spec.replicas for pool in ctx.pools):
             for provider in PROVIDERS.values():
-                changes.watch_all(self.host, provider.kinds, ctx.nodes_namespace)
+                changes.watch_all(self.engine.host, provider.kinds, ctx.nodes_namespace)
 
     def _machines(self, ctx: PlanContext) -> None:
         for provider in PROVIDERS.values():
@@ -215,6 +242,8 @@ class Pass:
             machines = Machines(self.host, self.tenant, provider, ctx, labels)
             try:
                 self.report.machines += machines.reconcile()
+            except StoppedError:
+                raise
             except ApiError as error:
                 self._lost(error)
             except KubeceptionError as error:

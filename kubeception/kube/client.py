@@ -1,11 +1,12 @@
 """A Kubernetes API server: get, list, apply, delete, patch, watch, logs; objects are plain dicts."""
 
+import copy
 import json
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -26,6 +27,9 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 Object = dict[str, Any]
 Objects = list[Object]
+
+Limit = Callable[[str], float]
+"""Is asked before each request, with its method; the seconds the answer may take. Raises what ends the work."""
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
@@ -61,6 +65,7 @@ class Cluster:
         self.title = title
         self._connect_seconds = connect_seconds
         self.writes = Writes()
+        self.limit: Limit | None = None
         self._files = Files()
         self._lock = threading.Lock()
         self.configuration = _configuration(with_files(kubeconfig, self._files), title)
@@ -81,6 +86,15 @@ class Cluster:
         """Close all connections."""
         self._api.close()  # type: ignore[no-untyped-call]
         self._files.close()
+
+    def limited(self, limit: Limit | None) -> "Cluster":
+        """The same client, with a count of writes of its own, whose requests `limit` may refuse or cut short.
+
+        It is closed with the one it comes from. Streams (watches, logs) are not limited.
+        """
+        result = copy.copy(self)
+        result.writes, result.limit = Writes(), limit
+        return result
 
     @property
     def server(self) -> str:
@@ -312,7 +326,10 @@ class Cluster:
         content: str = "application/json",
     ) -> Object:
         """The JSON object that a request answers."""
-        response = self._open(method, path, what=what, query=query, body=body, content=content)
+        seconds = min(READ_SECONDS, self.limit(method)) if self.limit else READ_SECONDS
+        response = self._open(
+            method, path, what=what, query=query, body=body, content=content, read_seconds=seconds
+        )
         result = json.loads(_body(response))
         if not isinstance(result, dict):
             raise ApiError(f"{self.title}: {what}: the answer is not an object")

@@ -203,7 +203,7 @@ def test_two_runs_at_once_agree_on_one_set_of_keys(
         planned = second.observe(first.context().cluster)
         first.step()
         before = roots(host, name)
-        monkeypatch.setattr(second, "observe", lambda _: planned)
+        monkeypatch.setattr(second, "observe", lambda *_: planned)
         report = second.step()
         assert [type(failure) for failure in report.failures] == [ConflictError]
         assert roots(host, name) == before
@@ -267,8 +267,8 @@ def test_a_namespace_of_somebody_else_survives_delete(host: Cluster) -> None:
 
 
 def test_only_one_run_works_on_a_tenant(host: Cluster, name: str) -> None:
-    mine = Lease(host, "default", name, now, "a/1/2/3")
-    other = Lease(host, "default", name, now, "b/1/2/3")
+    mine = Lease.of_tenant(host, "default", name, now, "a/1/2/3")
+    other = Lease.of_tenant(host, "default", name, now, "b/1/2/3")
     assert mine.hold()
     assert mine.hold()
     assert not other.hold()

@@ -1,0 +1,31 @@
+"""How far one pass may go: until its time is over, and only as long as it may write."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from kubeception.errors import StoppedError
+
+PASS_SECONDS: Final = 60.0
+"""A pass that isn't done after this is ended; what it had begun, the next one goes on with."""
+
+
+class Limit:
+    """Asked before each request of a pass; raises StoppedError when there is to be no further one."""
+
+    def __init__(
+        self, may_write: Callable[[], bool] = lambda: True, seconds: float = PASS_SECONDS
+    ) -> None:
+        self._may_write, self._seconds = may_write, seconds
+        self._ends = time.monotonic() + seconds
+
+    def __call__(self, method: str) -> float:
+        """Seconds that are left."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            message = f"the pass was ended: it took longer than {self._seconds:.0f} s"
+            raise StoppedError(message, reason="Deadline")
+        if method != "GET" and not self._may_write():
+            message = "the pass was ended: another run has the right to work on this now"
+            raise StoppedError(message, reason="LeaseLost")
+        return left
