@@ -53,10 +53,25 @@ class ControlPlane(Component):
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
         restart_on_change(deployment, *data.values(), tunnel.cert.decode())
-        yield deployment
+        if not _comes_too_early(ctx):
+            yield deployment
 
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
-        return deployment_ready(seen.get(("Deployment", ctx.namespace, "control-plane")))
+        deployment = seen.get(("Deployment", ctx.namespace, "control-plane"))
+        if deployment is None and _comes_too_early(ctx):
+            return Readiness.waiting("waits for etcd and its volume", "DatastoreNotReady")
+        return deployment_ready(deployment)
+
+
+def _comes_too_early(ctx: PlanContext) -> bool:
+    """Whether a first start would wait for a volume that is still being made.
+
+    kube-apiserver tries again after ever longer pauses, and gives up after 20 seconds.
+    """
+    etcd = ctx.seen("StatefulSet", "etcd")
+    if etcd is None or "status" not in etcd or ctx.seen("Deployment", "control-plane"):
+        return False  # nothing, something on paper, or a cluster that has started before
+    return bool(etcd["spec"].get("volumeClaimTemplates")) and not deployment_ready(etcd).ok
 
 
 def _encryption(ctx: PlanContext) -> Object:

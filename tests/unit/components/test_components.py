@@ -184,6 +184,21 @@ def test_a_workload_of_the_host_is_ready_when_its_pods_are(name: str, kind: str,
     assert component(name).ready(ctx, {key_of(seen): seen}).ok
 
 
+def test_the_first_start_waits_for_a_volume_and_no_later_one_does() -> None:
+    ctx = plan({"datastore": {"storage": "Persistent", "storageClassName": "fast"}})
+    etcd = find(list(component("etcd").objects(ctx)), "StatefulSet", "etcd")
+    asked = replace(ctx, facts=ctx.facts.with_objects([{**etcd, "status": {"replicas": 1}}]))
+    early = list(component("control-plane").objects(asked))
+    assert "Deployment" not in {obj["kind"] for obj in early}
+    assert component("control-plane").ready(asked, {}).reason == "DatastoreNotReady"
+
+    ready = {**etcd, "status": {"readyReplicas": 1, "updatedReplicas": 1}}
+    there = replace(asked, facts=asked.facts.with_objects([ready]))
+    deployment = find(list(component("control-plane").objects(there)), "Deployment", "control-plane")
+    later = replace(asked, facts=asked.facts.with_objects([deployment]))
+    assert deployment in list(component("control-plane").objects(later))
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_add_on_waits_for_its_pods_only_where_there_are_nodes(workers: int) -> None:
     ctx = plan(pools=(pool(workers),))
