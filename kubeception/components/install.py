@@ -1,10 +1,158 @@
 """What a host needs once, before its first tenant; it belongs to no tenant and is never removed with one."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kubeception import __version__, names
 from kubeception.api.crd import definitions
+from kubeception.components.rbac import Rule, account, rule
 from kubeception.plan.facts import Object
+from kubeception.plan.network import LINK_LOCAL
 from kubeception.plan.render import manifest
+from kubeception.plan.versions import image
+
+PORT: Final = 8080
+"""Of the operator's health and metrics."""
+LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": names.OPERATOR}
+VERSION_LABEL: Final = "app.kubernetes.io/version"
+"""On the Deployment: the release it runs."""
+
+READ: Final = ("get", "list", "watch")
+WATCH: Final = ("list", "watch")
+WRITE: Final = ("create", "patch", "delete")
+RBAC: Final = "rbac.authorization.k8s.io"
+COORDINATION: Final = "coordination.k8s.io"
+
+OPERATOR_RULES: Final[tuple[Rule, ...]] = (
+    rule(("tenantclusters", "nodepools"), (*READ, "patch"), group=names.GROUP),
+    rule(("tenantclusters/status", "nodepools/status"), ("patch",), group=names.GROUP),
+    rule(("nodepools",), ("delete",), group=names.GROUP),
+    rule(("namespaces",), (*READ, *WRITE)),
+    rule(("rolebindings",), (*READ, *WRITE), group=RBAC),
+    rule(("clusterroles",), ("bind",), group=RBAC, only=(names.TENANT_ROLE,)),
+    rule(("leases",), READ, group=COORDINATION),
+    rule(("events",), ("create", "patch")),
+    rule(("events",), ("create", "patch"), group="events.k8s.io"),
+    rule(("nodes", "persistentvolumes"), WATCH),
+    rule(("storageclasses",), WATCH, group="storage.k8s.io"),
+    rule(("servicecidrs",), WATCH, group="networking.k8s.io"),
+    *(
+        rule(kinds, WATCH, group=group)
+        for group, kinds in (
+            ("", ("limitranges", "persistentvolumeclaims", "resourcequotas")),
+            ("", ("serviceaccounts", "services")),
+            ("apps", ("deployments", "statefulsets")),
+            ("kubevirt.io", ("virtualmachines", "virtualmachineinstances")),
+            ("networking.k8s.io", ("networkpolicies",)),
+            ("policy", ("poddisruptionbudgets",)),
+            (RBAC, ("roles",)),
+        )
+    ),
+)
+"""What the operator may do anywhere in the host; two ValidatingAdmissionPolicies narrow what RBAC can't.
+
+It watches what tenants are made of, by one stream for each kind: of Secrets, ConfigMaps and pods it
+sees only those in tenants' namespaces.
+"""
+
+TENANT_RULES: Final[tuple[Rule, ...]] = (
+    rule(
+        ("configmaps", "persistentvolumeclaims", "secrets", "services", "serviceaccounts"),
+        (*READ, *WRITE),
+    ),
+    rule(("pods",), (*READ, "patch", "delete")),
+    rule(("pods/portforward",), ("get", "create")),
+    rule(("events",), ("list",)),
+    rule(("limitranges", "resourcequotas"), (*READ, *WRITE)),
+    rule(("deployments", "statefulsets"), (*READ, *WRITE), group="apps"),
+    rule(("networkpolicies",), (*READ, *WRITE), group="networking.k8s.io"),
+    rule(("poddisruptionbudgets",), (*READ, *WRITE), group="policy"),
+    rule(("roles",), READ, group=RBAC),
+    rule(("virtualmachines",), (*READ, *WRITE), group="kubevirt.io"),
+    rule(("virtualmachineinstances",), (*READ, "patch"), group="kubevirt.io"),
+)
+"""What it may do in a tenant's two namespaces."""
+
+SYSTEM_RULES: Final[tuple[Rule, ...]] = (
+    rule(("leases",), ("create",), group=COORDINATION),
+    rule(("leases",), ("update", "patch", "delete"), group=COORDINATION, only=(names.OPERATOR,)),
+    rule(("serviceaccounts",), ("get",), only=(names.OPERATOR,)),
+)
+"""What it may do in its own namespace."""
+
+FACTS: Final = (
+    ("kube-public", (rule(("configmaps",), ("get",), only=("local-registry-hosting",)),)),
+    ("kube-system", (rule(("configmaps",), ("get",), only=("kubeadm-config",)),)),
+    ("default", (rule(("services",), ("get",), only=("kubernetes",)),)),
+)
+"""Single objects that tell what the host is like."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may differ between installations."""
+
+    image: str = image("kubeception")
+    replicas: int = 1
+    """One works, the others stand by."""
 
 
 def host_prerequisites() -> list[Object]:
     """The CustomResourceDefinitions, and the PriorityClass of control planes."""
     return [*definitions(), manifest("install/priority-class.yaml.j2", {})]
+
+
+def operator(options: Options) -> Iterator[Object]:
+    """The operator, beside the prerequisites, in an order in which it can be written."""
+    yield _manifest("namespace")
+    yield _rbac("service-account", names.OPERATOR, names.SYSTEM_NAMESPACE)
+    yield _rbac("cluster-role", names.TENANT_ROLE, rules=[*TENANT_RULES])
+    yield _rbac("cluster-role", names.OPERATOR, rules=[*OPERATOR_RULES])
+    for kind in ("namespace", "role-binding"):
+        name = f"{names.OPERATOR}-{kind}s"
+        yield _manifest(f"{kind}-policy", name=name)
+        yield _manifest("policy-binding", name=name)
+    yield _bound("cluster-role-binding", "ClusterRole")
+    for namespace, rules in ((names.SYSTEM_NAMESPACE, SYSTEM_RULES), *FACTS):
+        yield _rbac("role", names.OPERATOR, namespace, rules=[*rules])
+        yield _bound("role-binding", "Role", namespace)
+    shared = {"labels": LABELS, "port": PORT}
+    yield _manifest("network-policy", link_local=[LINK_LOCAL[0]], **shared)
+    yield _manifest("pod-disruption-budget", **shared)
+    yield _manifest(
+        "deployment",
+        image=options.image,
+        replicas=options.replicas,
+        version=__version__,
+        **shared,
+    )
+
+
+def tenant_access(namespace: str) -> Object:
+    """The RoleBinding by which the operator may work in a tenant's namespace.
+
+    It goes when nothing is left there that it is needed for: its finalizer keeps it until then.
+    """
+    binding = _bound("role-binding", "ClusterRole", namespace, names.TENANT_ROLE)
+    binding["metadata"]["finalizers"] = [names.FINALIZER]
+    return binding
+
+
+def _bound(
+    template: str, role_kind: str, namespace: str = "", role: str = names.OPERATOR
+) -> Object:
+    subjects = [account(names.SYSTEM_NAMESPACE, names.OPERATOR)]
+    return _rbac(
+        template, names.OPERATOR, namespace, role_kind=role_kind, role=role, subjects=subjects
+    )
+
+
+def _rbac(template: str, name: str, namespace: str = "", **values: Any) -> Object:
+    return manifest(
+        f"components/rbac/{template}.yaml.j2", {"name": name, "namespace": namespace, **values}
+    )
+
+
+def _manifest(template: str, **values: Any) -> Object:
+    return manifest(f"install/{template}.yaml.j2", values)

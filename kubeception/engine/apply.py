@@ -59,11 +59,18 @@ def prune(
     cluster: Cluster, component: str, wanted: set[Key], live: Mapping[Key, Object]
 ) -> list[Key]:
     """Delete what was applied for a component and is no longer wanted; the keys of those objects."""
-    surplus = [key for key in _applied_for(component, live) if key not in wanted]
-    for key in surplus:
+    gone = surplus(component, wanted, live)
+    for key in gone:
         kind, namespace, name = key
+        if names.FINALIZER in live[key]["metadata"].get("finalizers", ()):
+            cluster.patch(kind, name, {"metadata": {"finalizers": []}}, namespace)
         cluster.delete(kind, name, namespace, uid=live[key]["metadata"]["uid"])
-    return surplus
+    return gone
+
+
+def surplus(component: str, wanted: set[Key], live: Mapping[Key, Object]) -> list[Key]:
+    """What was applied for a component and is no longer wanted."""
+    return [key for key in _applied_for(component, live) if key not in wanted]
 
 
 def _applied_for(component: str, live: Mapping[Key, Object]) -> Iterator[Key]:

@@ -1,6 +1,6 @@
 """The end of a tenant, in an order in which nobody waits for what has already gone. It may be ended anywhere too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -8,8 +8,10 @@ from typing import Final
 from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.components.base import Component, Readiness
+from kubeception.engine import access
 from kubeception.engine.parallel import together
 from kubeception.engine.report import Report
+from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
 
@@ -52,7 +54,7 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
         (STORAGE, partial(_remove_rest, host, own, spaces)),
     )
     for component, step in steps:
-        left = step()
+        left = _permitted(step)
         if left:
             report.record(component, Readiness.waiting(f"{left} to go"))
             break
@@ -60,9 +62,11 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     else:
         _finish(host, cluster)
         report.api_answers = True  # nothing is left that could answer
+    for space in spaces:
+        access.release(host, space["metadata"]["name"])
     if stuck and not report.ready:
         for namespace in (own, nodes):
-            _free(host, namespace)
+            _permitted(partial(_free, host, namespace))
     report.again = POLL_SECONDS
     report.writes = host.writes.count - before
     return report
@@ -86,7 +90,7 @@ def _remove_control_plane(host: Cluster, namespace: str) -> str:
 
 def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
     """Delete etcd; what is left of the namespaces and of volumes, in words."""
-    _delete_all(host, host.list("StatefulSet", namespace))
+    _permitted(lambda: _delete_all(host, host.list("StatefulSet", namespace)))
     if spaces:
         return " and ".join(f"Namespace {space['metadata']['name']}" for space in spaces)
     volumes = [
@@ -96,6 +100,16 @@ def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str
         and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
     ]
     return f"{len(volumes)} volumes" if volumes else ""
+
+
+def _permitted(step: Callable[[], object]) -> str:
+    """What a step left, in words; nothing where an operator's rights have gone with the namespace: so has the rest."""
+    try:
+        return str(step() or "")
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ""
 
 
 def _namespace(host: Cluster, cluster: TenantCluster, name: str) -> Object | None:

@@ -34,7 +34,7 @@ CONTROL_PLANE_KINDS: Final = (
 )
 """What components may put into a tenant's control plane namespace."""
 
-NODES_KINDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota", "Secret")
+NODES_KINDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota", "RoleBinding", "Secret")
 """What is in a tenant's nodes namespace, beside the machines."""
 
 TENANT_KINDS: Final = (
@@ -116,11 +116,12 @@ def observe_host(host: Cluster) -> HostFacts:
             partial(host.list, "StorageClass"),
         ]
     )
-    registry, kubeadm, api = together(
+    registry, kubeadm, api, operator = together(
         [
             partial(host.get, "ConfigMap", "local-registry-hosting", "kube-public"),
             partial(host.get, "ConfigMap", "kubeadm-config", "kube-system"),
             partial(host.get, "Service", "kubernetes", "default"),
+            partial(host.get, "ServiceAccount", names.OPERATOR, names.SYSTEM_NAMESPACE),
         ]
     )
     networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
@@ -132,6 +133,7 @@ def observe_host(host: Cluster) -> HostFacts:
         tenant_cidrs=_unique(_tenant_cidrs(namespaces)),
         default_storage_class=_default_class(classes),
         registry_mirror=_mirror(registry),
+        operator=operator is not None,
     )
 
 

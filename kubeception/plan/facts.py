@@ -34,6 +34,8 @@ class HostFacts:
     default_storage_class: str = ""
     registry_mirror: str = ""
     """`host:port` of the registry nodes use as mirror (KEP-1755, hostFromClusterNetwork)."""
+    operator: bool = False
+    """Whether an operator is installed, which needs rights of its own in tenants' namespaces."""
     depth: int = 0
     """How many hosts are above this one."""
 

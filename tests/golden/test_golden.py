@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from kubeception.components.install import host_prerequisites
+from kubeception.components.install import Options, host_prerequisites
+from kubeception.engine.install import documents
 from kubeception.plan.facts import Object
 from tests.plans import CASES, applied, case
 
@@ -74,6 +75,11 @@ def test_components_are_rendered_as_approved(update_golden: bool) -> None:
     compare(found, wanted, update=update_golden)
 
 
-def test_definitions_in_manifests_are_those_of_the_models(update_golden: bool) -> None:
+def test_manifests_to_install_are_those_of_the_models_and_components(update_golden: bool) -> None:
     found = {path: path.read_text() for path in INSTALL.glob("*.yaml")}
-    compare(found, {INSTALL / "crd.yaml": dump(host_prerequisites())}, update=update_golden)
+    wanted = {"crd.yaml": host_prerequisites(), "kubeception.yaml": documents(Options())}
+    compare(
+        found,
+        {INSTALL / name: dump(objects) for name, objects in wanted.items()},
+        update=update_golden,
+    )

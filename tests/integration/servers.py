@@ -20,10 +20,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kubeception import names
 from kubeception.kube.client import Cluster
 
 START_SECONDS = 60
 TOKEN = "integration-admin"
+OPERATOR_TOKEN = "integration-operator"
 CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
@@ -109,6 +111,11 @@ class ApiServer:
     def cluster(self, title: str = "host") -> Cluster:
         return Cluster(self.kubeconfig, title)
 
+    def as_operator(self) -> Cluster:
+        """The same server for one who has the token of the operator's ServiceAccount."""
+        user = {"name": "it", "user": {"token": OPERATOR_TOKEN}}
+        return Cluster({**self.kubeconfig, "users": [user]}, "host")
+
     def writes(self) -> list[str]:
         """`verb resource namespace/name` of every request of kubeception that could have changed something."""
         found = []
@@ -133,7 +140,11 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
     folder.mkdir()
     port, authority = free_port(), certificate(folder)
     (folder / "sa.key").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
-    (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    groups = f"system:serviceaccounts,system:serviceaccounts:{names.SYSTEM_NAMESPACE}"
+    (folder / "tokens.csv").write_text(
+        f'{TOKEN},admin,admin,"system:masters"\n'
+        f'{OPERATOR_TOKEN},{names.OPERATOR_USER},operator,"{groups}"\n'
+    )
     policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
     (folder / "audit.json").write_text(json.dumps({**policy, "rules": [{"level": "Metadata"}]}))
     audit = folder / "audit.log"

@@ -1,0 +1,281 @@
+"""The operator's installation on a real API server: what is written, what its account may do and what it may not."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from kubeception import names
+from kubeception.components.install import VERSION_LABEL, Options, tenant_access
+from kubeception.components.rbac import account
+from kubeception.engine import install as installation
+from kubeception.engine.install import (
+    check,
+    chosen,
+    install,
+    install_operator,
+    uninstall,
+    uninstall_operator,
+)
+from kubeception.engine.reconcile import Engine
+from kubeception.errors import ApiError, KubeceptionError
+from kubeception.kube.client import Cluster, Object
+from tests.integration.servers import ApiServer, api_server, controllers
+
+GONE_SECONDS = 60
+POLICIES = "ValidatingAdmissionPolicyBinding"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiServer]:
+    """A host of these tests alone, for an operator in it changes what others would see."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("operated")
+        server = stack.enter_context(api_server(folder / "api", etcd, "/operated"))
+        stack.enter_context(controllers(server))
+        yield server
+
+
+@pytest.fixture
+def admin(server: ApiServer) -> Iterator[Cluster]:
+    """The host with the operator's objects."""
+    with server.cluster() as cluster:
+        install(cluster)
+        install_operator(cluster, Options())
+        yield cluster
+
+
+@pytest.fixture
+def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: ARG001  # installed first
+    """The host as the operator sees it."""
+    with server.as_operator() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def tenant(admin: Cluster, operator: Cluster) -> Iterator[str]:
+    """A tenant without nodes that the operator's account has made; it also ends it."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    spec = {"datastore": {"storage": "Ephemeral"}}
+    meta = {"name": name, "namespace": "default"}
+    kind = {"apiVersion": names.API_VERSION, "kind": "TenantCluster"}
+    admin.apply({**kind, "metadata": meta, "spec": spec})
+    with Engine(operator, "default", name) as engine:
+        report = engine.step()
+        assert report.failures == []
+        assert report.writes > 20
+        yield name
+        admin.delete("TenantCluster", name, "default")
+        ended = time.monotonic() + GONE_SECONDS
+        while not engine.step().ready:
+            assert time.monotonic() < ended
+            time.sleep(0.2)
+    assert admin.get("TenantCluster", name, "default") is None
+    assert not [s for s in admin.list("Namespace") if name in s["metadata"]["name"]]
+
+
+def spaces(host: Cluster, name: str) -> tuple[str, str]:
+    found = host.get("TenantCluster", name, "default")
+    assert found
+    uid = found["metadata"]["uid"]
+    return names.control_plane_namespace(uid, name), names.nodes_namespace(uid, name)
+
+
+def namespace(name: str, **labels: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def binding(space: str, **changes: Any) -> Object:
+    """The operator's RoleBinding under another name."""
+    found = {**tenant_access(space), **changes}
+    return {**found, "metadata": {"name": "thief", "namespace": space}}
+
+
+def test_installing_again_changes_nothing(server: ApiServer, admin: Cluster) -> None:
+    before = server.writes()
+    install(admin)
+    install_operator(admin, chosen(admin, None, None))
+    assert server.writes() == before
+
+
+def test_what_this_release_does_not_declare_is_removed(admin: Cluster) -> None:
+    old = admin.get("ClusterRole", names.OPERATOR)
+    assert old
+    meta = {"labels": old["metadata"]["labels"], "annotations": old["metadata"]["annotations"]}
+    for name in ("kubeception-of-an-earlier-release", "somebody-elses"):
+        labelled = meta if "earlier" in name else {}
+        admin.apply({**old, "metadata": {**labelled, "name": name}})
+    install_operator(admin, Options())
+    assert admin.get("ClusterRole", "kubeception-of-an-earlier-release") is None
+    assert admin.get("ClusterRole", "somebody-elses")
+
+
+def test_replicas_stay_and_an_older_release_is_refused(
+    admin: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_operator(admin, Options(replicas=2))
+    assert chosen(admin, None, None).replicas == 2
+    assert chosen(admin, None, 1).replicas == 1
+    check(admin)
+    labels = {"metadata": {"labels": {VERSION_LABEL: "99.0.0"}}}
+    admin.patch("Deployment", names.OPERATOR, labels, names.SYSTEM_NAMESPACE)
+    with pytest.raises(KubeceptionError, match=r"99\.0\.0 is installed"):
+        check(admin)
+    install_operator(admin, Options())
+    check(admin)
+    monkeypatch.setattr(installation, "OLDEST_HOST", 99)
+    with pytest.raises(KubeceptionError, match=r"needs 1\.99"):
+        check(admin)
+
+
+def test_kinds_stored_in_a_version_this_release_lacks_are_refused(admin: Cluster) -> None:
+    name = f"tenantclusters.{names.GROUP}"
+
+    def store(*versions: str) -> None:
+        status = {"status": {"storedVersions": [*versions]}}
+        admin.patch("CustomResourceDefinition", name, status, subresource="status")
+
+    found = admin.get("CustomResourceDefinition", name)
+    assert found
+    [version] = found["spec"]["versions"]
+    two = [{**version, "name": "v1alpha0", "storage": False}, version]
+    admin.patch("CustomResourceDefinition", name, {"spec": {"versions": two}})
+    store("v1alpha0", "v1alpha1")
+    with pytest.raises(KubeceptionError, match="stored as v1alpha0"):
+        check(admin)
+    store("v1alpha1")
+    check(admin)
+    install(admin)
+
+
+def test_the_operator_makes_and_ends_a_tenant_with_its_own_rights(
+    admin: Cluster, operator: Cluster, tenant: str
+) -> None:
+    for space in spaces(admin, tenant):
+        assert admin.get("RoleBinding", names.OPERATOR, space)
+    with Engine(operator, "default", tenant) as engine:
+        engine.step()
+        assert engine.step().writes == 0
+
+
+def test_a_tenant_that_was_made_without_an_operator_is_taken_over(
+    admin: Cluster, operator: Cluster, tenant: str
+) -> None:
+    for space in spaces(admin, tenant):
+        admin.patch("RoleBinding", names.OPERATOR, {"metadata": {"finalizers": []}}, space)
+        admin.delete("RoleBinding", names.OPERATOR, space)
+    keys = [o["metadata"]["uid"] for o in admin.list("Secret", spaces(admin, tenant)[0])]
+    with Engine(operator, "default", tenant) as engine:
+        assert engine.step().failures == []
+    assert [o["metadata"]["uid"] for o in admin.list("Secret", spaces(admin, tenant)[0])] == keys
+
+
+def test_the_operator_sees_nothing_of_others(operator: Cluster) -> None:
+    for kind, where in (
+        ("Secret", ""),
+        ("Secret", "kube-system"),
+        ("Secret", names.SYSTEM_NAMESPACE),
+        ("ConfigMap", "kube-system"),
+        ("Pod", "kube-system"),
+    ):
+        with pytest.raises(ApiError, match="forbidden"):
+            operator.list(kind, where)
+    with pytest.raises(ApiError, match="forbidden"):
+        operator.apply(
+            binding(
+                "kube-system",
+                roleRef={
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "ClusterRole",
+                    "name": "cluster-admin",
+                },
+            )
+        )
+    with pytest.raises(ApiError, match="forbidden"):
+        operator.delete(POLICIES, f"{names.OPERATOR}-namespaces")
+
+
+def trespasses(admin: Cluster, tenant: str) -> dict[str, Callable[[Cluster], object]]:
+    """What a stolen token of the operator would be good for, by its RBAC alone."""
+    own, _ = spaces(admin, tenant)
+    ours = {names.CLUSTER_LABEL: "feedfeedfeedfeed"}
+    merge = {"metadata": {"labels": ours}}
+    lax = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
+    thief = binding(own, subjects=[account(own, "default")])
+    return {
+        "bind in kube-system": lambda who: who.apply(binding("kube-system")),
+        "bind to another": lambda who: who.apply(thief),
+        "call kube-system a tenant's": lambda who: who.patch("Namespace", "kube-system", merge),
+        "call a foreign kc- namespace a tenant's": lambda who: who.patch(
+            "Namespace", "kc-foreign", merge
+        ),
+        "make a namespace": lambda who: who.apply(namespace("mine")),
+        "make a namespace with our label": lambda who: who.apply(namespace("mine", **ours)),
+        "take the guard from a tenant's": lambda who: who.patch("Namespace", own, lax),
+        "end a foreign namespace": lambda who: who.delete("Namespace", "kc-foreign"),
+    }
+
+
+def test_policies_stop_what_rights_allow(admin: Cluster, operator: Cluster, tenant: str) -> None:
+    admin.apply(namespace("kc-foreign"))
+    for what, trespass in trespasses(admin, tenant).items():
+        with pytest.raises(ApiError, match="denied request"):
+            trespass(operator)
+    with pytest.raises(ApiError, match="forbidden"):
+        operator.list("Secret", "kube-system")
+
+
+def test_without_the_policies_all_of_it_would_succeed(
+    admin: Cluster, operator: Cluster, tenant: str
+) -> None:
+    """The control run: the test above fails when the policies do nothing."""
+    for kind in ("namespaces", "role-bindings"):
+        admin.delete(POLICIES, f"{names.OPERATOR}-{kind}")
+    admin.apply(namespace("kc-foreign"))
+    eventually(lambda: operator.apply(binding("kube-system")))
+    eventually(lambda: operator.list("Secret", "kube-system"))
+    for what, trespass in trespasses(admin, tenant).items():
+        if "kube-system a tenant's" not in what:
+            eventually(lambda trespass=trespass: trespass(operator))  # type: ignore[misc]
+    for where in ("kube-system", spaces(admin, tenant)[0]):
+        admin.delete("RoleBinding", "thief", where)
+    admin.delete("Namespace", "mine")
+
+
+def eventually(do: Callable[[], object], tries: int = 100) -> None:
+    """A change of policy or rights takes a moment."""
+    for left in reversed(range(tries)):
+        try:
+            do()
+        except ApiError:
+            if not left:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_uninstall_leaves_nothing(admin: Cluster) -> None:
+    labels = names.COMPONENT_LABEL
+    uninstall_operator(admin)
+    for kind in installation.OPERATOR_KINDS:
+        assert admin.list(kind, labels=labels) == []
+    assert admin.get("CustomResourceDefinition", f"tenantclusters.{names.GROUP}")
+    uninstall(admin)
+    assert admin.get("CustomResourceDefinition", f"tenantclusters.{names.GROUP}") is None
+    assert admin.get("PriorityClass", names.PRIORITY_CLASS) is None
+
+
+def test_tenants_outlive_the_operator(server: ApiServer, admin: Cluster, tenant: str) -> None:
+    own, nodes = spaces(admin, tenant)
+    uninstall_operator(admin)
+    for space in (own, nodes):
+        assert admin.get("RoleBinding", names.OPERATOR, space) is None
+        assert admin.get("Namespace", space)
+    with server.cluster() as cli, Engine(cli, "default", tenant) as engine:
+        assert engine.step().failures == []
+        assert cli.get("RoleBinding", names.OPERATOR, own) is None
+    install_operator(admin, Options())
