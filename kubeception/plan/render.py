@@ -4,6 +4,7 @@ In a manifest every `{{ value }}` becomes JSON, which is YAML: a text arrives qu
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,9 @@ from kubeception import names
 from kubeception.plan.facts import Object
 
 
+_NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
+
+
 class _PackageData(BaseLoader):
     """Files below `kubeception/_data/<folder>`."""
 
@@ -40,7 +44,10 @@ class _PackageData(BaseLoader):
 def _json(value: Any) -> str:
     if isinstance(value, Undefined):
         return str(value)  # which raises
-    return json.dumps(value, ensure_ascii=True)
+    # JSON writes what is beyond U+FFFF as two escapes, which YAML reads as two characters.
+    return _NOT_PLAIN.sub(
+        lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False)
+    )
 
 
 @cache

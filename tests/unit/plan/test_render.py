@@ -16,7 +16,7 @@ def templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return found
 
 
-EVIL = "a: b\n- \"}} #'\t\u2028\x85{{ x }}*&!%@`"
+EVIL = "a: b\n- \"}} #'\t\u2028\x85\x7fé😀\\😀{{ x }}*&!%@`"
 
 
 def test_no_value_breaks_out_of_its_place(templates: dict[str, str]) -> None:
