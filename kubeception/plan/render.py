@@ -23,7 +23,6 @@ from jinja2 import (
 from kubeception import names
 from kubeception.plan.facts import Object
 
-
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
 
 
