@@ -1,4 +1,4 @@
-"""A Kubernetes API server: get, list, apply, delete, patch, watch, logs; objects are plain dicts."""
+"""A Kubernetes API server: get, list, apply, delete, patch, logs; objects are plain dicts."""
 
 import copy
 import json
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from kubernetes import config as kubernetes_config
 from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.dynamic import DynamicClient
 
 from kubeception import __version__, names
@@ -44,6 +45,21 @@ MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
+@dataclass(frozen=True)
+class Access:
+    """What a connection to an API server takes."""
+
+    server: str
+    """Its URL."""
+    tls: ssl.SSLContext | None
+    server_name: str
+    """What the certificate must be good for; empty: the URL's host."""
+    headers: Mapping[str, str]
+    """Of every request, credentials among them."""
+    proxy: str
+    """URL of an HTTP proxy; empty without one."""
+
+
 @dataclass
 class Writes:
     """How many requests of a client changed something."""
@@ -71,9 +87,10 @@ class Cluster:
         self.configuration = _configuration(with_files(kubeconfig, self._files), title)
         self._api = ApiClient(self.configuration)
         self._api.user_agent = f"kubeception/{__version__}"
-        pool = self._api.rest_client.pool_manager
-        if self.configuration.verify_ssl and self.server.startswith("https:"):
-            pool.connection_pool_kw["ssl_context"] = self._tls(pool.connection_pool_kw)
+        self._context: ssl.SSLContext | None = None
+        if self.server.startswith("https:"):
+            options = self._api.rest_client.pool_manager.connection_pool_kw
+            options["ssl_context"] = self._context = self._tls(options)
         self._dynamic = DynamicClient(self._api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
@@ -244,10 +261,15 @@ class Cluster:
         container: str,
         *,
         follow: bool = False,
+        previous: bool = False,
         tail: int | None = None,
     ) -> Iterator[str]:
-        """The lines of a container's log; with `follow` until it ends."""
-        query = {"container": container, "follow": "true" if follow else ""}
+        """The lines of a container's log, with `follow` until it ends; `previous`: of the one before it."""
+        query = {
+            "container": container,
+            "follow": "true" if follow else "",
+            "previous": "true" if previous else "",
+        }
         if tail is not None:
             query["tailLines"] = str(tail)
         found = kind_of("Pod")
@@ -261,33 +283,23 @@ class Cluster:
         for line in _lines(response):
             yield line.decode(errors="replace")
 
-    def watch(
-        self,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        version: str = "",
-        seconds: int = 300,
-    ) -> "Stream":
-        """One stream of changes from a resource version on. `watch.py` makes an endless one of it."""
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "labelSelector": labels,
-            "resourceVersion": version,
-            "timeoutSeconds": str(seconds),
-        }
-        found = kind_of(kind)
-        what = _what(found, namespace)
-        response = self._open(
-            "GET",
-            found.path(namespace),
-            query=query,
-            what=what,
-            read_seconds=seconds + READ_SECONDS,
-        )
-        return Stream(response)
+    def access(self) -> Access:
+        """What it takes to open a connection of one's own; may run the kubeconfig's credential plug-in."""
+        headers = dict(self._api.default_headers)
+        try:
+            found: dict[str, Any] = dict(self.configuration.auth_settings())
+        except kubernetes_config.ConfigException as error:
+            raise ApiError(f"{self.title}: its credentials: {error}") from None
+        headers.update({auth["key"]: auth["value"] for auth in found.values() if auth["value"]})
+        proxy = self.configuration.proxy or ""
+        if should_bypass_proxies(self.server, self.configuration.no_proxy or ""):
+            proxy = ""
+        if proxy and urlsplit(proxy).scheme != "http":
+            raise ApiError(
+                f"{self.title}: nothing can be watched through {urlsplit(proxy).scheme} proxies"
+            )
+        name = self.configuration.tls_server_name or ""
+        return Access(self.server, self._context, name, headers, proxy)
 
     def raw(self, path: str, *, seconds: float = READ_SECONDS) -> str | None:
         """What a GET of a path answers, as text; None for 404."""
@@ -411,6 +423,8 @@ class Cluster:
         """One TLS context for all connections; only the given CA counts, where one is given."""
         try:
             context = ssl.create_default_context(cafile=options.pop("ca_certs", None))
+            if not self.configuration.verify_ssl:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             if certificate := options.pop("cert_file", None):
                 context.load_cert_chain(certificate, options.pop("key_file", None))
         except (OSError, ssl.SSLError) as error:
@@ -418,25 +432,6 @@ class Cluster:
         for used in ("key_file", "ca_cert_data"):
             options.pop(used, None)
         return context
-
-
-class Stream:
-    """The events of one watch request: (type, object) pairs. `close` ends it from another thread."""
-
-    def __init__(self, response: urllib3.HTTPResponse) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[tuple[str, Object]]:
-        for line in _lines(self._response):
-            event = json.loads(line)
-            yield event["type"], event["object"]
-
-    def close(self) -> None:
-        # A TLS socket's own shutdown forgets its TLS state first: a reader would then take ciphertext for text.
-        end = self._response._sock_shutdown  # noqa: SLF001  # the only way to the socket
-        if end is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(end.__self__, socket.SHUT_RDWR)
 
 
 VERBS: Final = {
@@ -483,8 +478,8 @@ def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
             yield from lines
             if len(rest) > BODY_LIMIT:
                 raise ApiError(f"a line is longer than {BODY_LIMIT >> 20} MiB")
-    except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError):
-        pass  # what a closed or broken connection raises depends on where it breaks
+    except (urllib3.exceptions.HTTPError, OSError):
+        pass  # it broke off: what came is what there is
     finally:
         response.close()
     if rest:

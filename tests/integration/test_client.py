@@ -1,14 +1,11 @@
 """The client against a real API server."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from kubeception.errors import ApiError, ConflictError, NotFoundError
 from kubeception.kube.client import Cluster, Object
-from kubeception.kube.watch import Watch
 from tests.integration.servers import ApiServer, free_port
 
 
@@ -120,59 +117,3 @@ def kubeconfig(server: str) -> Object:
         "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
         "users": [{"name": "x", "user": {"token": "t"}}],
     }
-
-
-def test_a_watch_tells_what_is_there_and_what_changes(host: Cluster, namespace: str) -> None:
-    heard: list[tuple[str, str]] = []
-    told = threading.Event()
-
-    def handler(event: str, obj: Object) -> None:
-        if obj["metadata"]["name"] != "kube-root-ca.crt":
-            heard.append((event, obj["metadata"]["name"]))
-            told.set()
-
-    def expect(*entries: tuple[str, str]) -> None:
-        deadline = time.monotonic() + 10
-        while not set(entries) <= set(heard) and time.monotonic() < deadline:
-            told.wait(1)
-            told.clear()
-        assert set(entries) <= set(heard)
-
-    host.apply(config_map(namespace, "before"))
-    watch = Watch(host, "ConfigMap", namespace, handler)
-    try:
-        expect(("ADDED", "before"))
-        host.apply(config_map(namespace, "after"))
-        host.apply(config_map(namespace, "after", x="1"))
-        host.delete("ConfigMap", "before", namespace)
-        expect(("ADDED", "after"), ("MODIFIED", "after"), ("DELETED", "before"))
-    finally:
-        watch.stop()
-
-
-def test_a_watch_survives_streams_that_end(
-    host: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = []
-    original = Cluster.watch
-
-    def short(self: Cluster, *args: str, **options: str) -> object:
-        opened.append(options.get("version"))
-        return original(self, *args, **{**options, "seconds": 1})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Cluster, "watch", short)
-    heard: list[str] = []
-    watch = Watch(
-        host, "ConfigMap", namespace, lambda _, obj: heard.append(obj["metadata"]["name"])
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while len(opened) < 3 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        host.apply(config_map(namespace, "late"))
-        while "late" not in heard and time.monotonic() < deadline:
-            time.sleep(0.1)
-    finally:
-        watch.stop()
-    assert len(opened) >= 3
-    assert "late" in heard
