@@ -316,6 +316,7 @@ class ObjectMeta(BaseModel):
     namespace: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] = "default"
     uid: str = ""
     generation: int = 0
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)

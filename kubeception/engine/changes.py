@@ -23,20 +23,40 @@ class Changes:
     def __init__(self) -> None:
         self._woken = threading.Event()
         self._lock = threading.Lock()
-        self._watches: dict[tuple[Cluster, str, str], Watch] = {}
+        self._watches: dict[tuple[Cluster, str, str, str], Watch] = {}
         self._known: dict[tuple[Cluster, Key], int] = {}
+        self._versions: dict[tuple[Cluster, Key], str] = {}
 
-    def watch_all(self, cluster: Cluster, kinds: Iterable[str], namespace: str = "") -> None:
-        """Watch these kinds from now on, unless they are being watched."""
+    def watch_all(
+        self, cluster: Cluster, kinds: Iterable[str], namespace: str = "", *, labels: str = ""
+    ) -> None:
+        """Watch these kinds from now on, of them what a label selector leaves, unless they are being watched."""
         for kind in kinds:
-            place = (cluster, kind, namespace)
+            place = (cluster, kind, namespace, labels)
             if place in self._watches:
                 continue
 
             def heard(event: str, obj: Object, cluster: Cluster = cluster) -> None:
                 self._heard(cluster, event, obj)
 
-            self._watches[place] = Watch(cluster, kind, namespace, heard)
+            self._watches[place] = Watch(cluster, kind, namespace, heard, labels=labels)
+
+    def saw(self, cluster: Cluster, objects: Iterable[Object]) -> None:
+        """A pass has read or written these: to hear of them as they were then is no news."""
+        versions = {
+            (cluster, key_of(obj)): obj["metadata"].get("resourceVersion", "") for obj in objects
+        }
+        with self._lock:
+            self._versions.update(versions)
+
+    def forget(self, cluster: Cluster) -> None:
+        """Watch nothing of this API server any more."""
+        for place in [place for place in self._watches if place[0] is cluster]:
+            self._watches.pop(place).stop()
+        with self._lock:
+            for remembered in (self._known, self._versions):
+                for key in [key for key in remembered if key[0] is cluster]:
+                    del remembered[key]
 
     def wake(self) -> None:
         """Something happened."""
@@ -61,7 +81,12 @@ class Changes:
         essence = 0 if event == "DELETED" else hash(json.dumps(_essence(obj), sort_keys=True))
         with self._lock:
             same = self._known.get(place) == essence
-            self._known[place] = essence
+            if event == "DELETED":
+                self._known.pop(place, None)
+                self._versions.pop(place, None)
+            else:
+                self._known[place] = essence
+                same |= self._versions.get(place) == obj["metadata"].get("resourceVersion")
         if not same:
             self.wake()
 

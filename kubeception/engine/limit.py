@@ -1,6 +1,7 @@
 """How far one pass may go: until its time is over, and only as long as it may write."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,8 @@ class Limit:
     ) -> None:
         self._may_write, self._seconds = may_write, seconds
         self._ends = time.monotonic() + seconds
+        self.requests: Counter[str] = Counter()
+        """How many were allowed, by method."""
 
     def __call__(self, method: str) -> float:
         """Seconds that are left."""
@@ -28,4 +31,5 @@ class Limit:
         if method != "GET" and not self._may_write():
             message = "the pass was ended: another run has the right to work on this now"
             raise StoppedError(message, reason="LeaseLost")
+        self.requests[method] += 1
         return left

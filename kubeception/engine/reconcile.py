@@ -1,5 +1,6 @@
 """One pass over a tenant: observe, plan, apply, report. It may be ended anywhere and started again."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -143,6 +144,8 @@ class Pass:
         self.report = Report(cluster)
         self.tenant: Cluster | None = None
         self._tenants: list[Cluster] = []
+        self._place: Cluster | None = None
+        """The tenant as its watches know it."""
 
     def run(self) -> Report:
         """All that can be done now."""
@@ -152,7 +155,9 @@ class Pass:
         ctx = self._observe()
         try:
             for component in COMPONENTS:
+                began = time.perf_counter()
                 ctx = self._component(component, ctx)
+                self.report.seconds[component.name] = time.perf_counter() - began
             ctx = self._enter(ctx)
             self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
             self._machines(ctx)
@@ -170,6 +175,7 @@ class Pass:
 
     def _observe(self) -> PlanContext:
         ctx = self.engine.observe(self.report.cluster, self.host)
+        self.engine.changes.saw(self.engine.host, ctx.facts.objects.values())
         self.report.nodes_wanted = sum(pool.spec.replicas for pool in ctx.pools)
         return ctx
 
@@ -189,6 +195,8 @@ class Pass:
             self._lost(error)
             return ctx
         self.tenant, self.report.api_answers = tenant, True
+        self._place = found
+        self.engine.changes.saw(found, objects)
         self.engine.changes.watch_all(found, TENANT_WATCHED)
         return replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
 
@@ -218,9 +226,12 @@ class Pass:
         if component.side is Side.TENANT and self.tenant is not None:
             target = Target(self.tenant, {}, exclusive=False)
             seen = apply(target, component.name, wanted, ctx.facts.tenant_objects)
+            if self._place is not None:
+                self.engine.changes.saw(self._place, seen)
             return seen, replace(ctx, facts=ctx.facts.with_tenant_objects(seen))
         target = Target(self.host, {names.CLUSTER_LABEL: ctx.id})
         seen = apply(target, component.name, wanted, ctx.facts.objects)
+        self.engine.changes.saw(self.engine.host, seen)
         if any(obj["kind"] == "Namespace" for obj in seen):
             fresh = [o for o in seen if o["kind"] == "RoleBinding"]
             fresh = [o for o in fresh if key_of(o) not in ctx.facts.objects]

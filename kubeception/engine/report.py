@@ -22,6 +22,8 @@ class Report:
     failures: list[KubeceptionError] = field(default_factory=list)
     """What no repetition will mend: a refused object, a spec that can't be fulfilled."""
     writes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What the pass took over each component."""
     again: float | None = None
     """Seconds after which another pass is due although nothing was heard."""
 

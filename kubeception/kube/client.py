@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
@@ -486,15 +488,26 @@ def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
         yield rest
 
 
+def _read_token(path: Path, configuration: Configuration) -> None:
+    """Take the token of the file as it is now: a pod's is replaced while it runs."""
+    with suppress(OSError):
+        configuration.api_key["BearerToken"] = f"Bearer {path.read_text().strip()}"
+
+
 def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
     """The kubeconfig's one context, with whatever credential plug-in it names."""
     configuration = Configuration()
+    files = [entry["user"].get("tokenFile") for entry in kubeconfig.get("users") or ()]
     try:
         kubernetes_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
             kubeconfig, client_configuration=configuration, persist_config=False
         )
     except (kubernetes_config.ConfigException, KeyError, TypeError, ValueError) as error:
         raise ApiError(f"{title}: its kubeconfig can't be used: {error}") from None
+    if files and files[0]:
+        configuration.refresh_api_key_hook = partial(  # type: ignore[assignment]  # untyped there
+            _read_token, Path(files[0])
+        )
     configuration.connection_pool_maxsize = CONNECTIONS
     configuration.retries = urllib3.Retry(
         total=3,

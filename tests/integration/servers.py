@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubeception import names
 from kubeception.kube.client import Cluster
 
-START_SECONDS = 60
+START_SECONDS = 180
 TOKEN = "integration-admin"
 OPERATOR_TOKEN = "integration-operator"
 CONTROLLERS = (

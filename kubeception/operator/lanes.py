@@ -1,0 +1,75 @@
+"""Threads for passes: a bounded number, and a slow one doesn't hold up the others."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+PROMPT_SECONDS: Final = 3.0
+"""A pass that takes longer gives its place to another, and goes on beside it."""
+
+
+class Lanes:
+    """`workers` places for passes, and half as many for tenants whose last pass was slow.
+
+    A tenant whose API takes connections and doesn't answer costs the others a place for
+    `PROMPT_SECONDS` once; after that it waits with its like.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._prompt = asyncio.Semaphore(workers)
+        self._slow = asyncio.Semaphore(max(1, workers // 2))
+        self.running = 0
+        """Passes that run now, overlong ones among them."""
+        self.waiting = 0
+        """Passes that are due and have no place."""
+
+    async def run(self, work: Callable[[], T], *, slow: bool = False) -> T:
+        """What `work` returns or raises, done in a thread as soon as there is a place."""
+        place = self._slow if slow else self._prompt
+        self.waiting += 1
+        try:
+            await place.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        held = True
+        try:
+            done = _in_thread(work)
+            await asyncio.wait({done}, timeout=None if slow else PROMPT_SECONDS)
+            if not done.done():
+                place.release()
+                held = False
+            return await done
+        finally:
+            self.running -= 1
+            if held:
+                place.release()
+
+
+def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
+    """The result to come of a thread that doesn't keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # without an error there is one
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  # told to whoever awaits it
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="pass", daemon=True).start()
+    return future

@@ -1,0 +1,167 @@
+"""The operator's process, from its start to its end."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Final
+
+import kopf
+
+from kubeception import __version__
+from kubeception.errors import KubeceptionError
+from kubeception.kube.client import Cluster
+from kubeception.kube.kubeconfig import default_paths, load
+from kubeception.kube.service_account import service_account
+from kubeception.operator import handlers, logs, server
+from kubeception.operator.lanes import Lanes
+from kubeception.operator.leadership import Leadership
+from kubeception.operator.metrics import Metrics
+from kubeception.operator.options import Options
+from kubeception.operator.tenants import Desk, Tenants
+from kubeception.operator.watches import HostWatches
+
+POLL_SECONDS: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def run(options: Options) -> int:
+    """Run until a signal; the process's exit code."""
+    logs.set_up(options.log_format, options.log_level)
+    try:
+        asyncio.run(_run(options))
+    except KubeceptionError as error:
+        log.critical("%s%s", error.message, f" {error.hint}" if error.hint else "")
+        code = 1
+    except Exception:
+        log.critical("the operator ends", exc_info=True)
+        code = 1
+    else:
+        log.info("ended")
+        code = 0
+    # A pass whose tenant doesn't answer would keep the interpreter from its end.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def connect(options: Options) -> Cluster:
+    """The host: of a kubeconfig where one is named, else as the pod's service account."""
+    if options.kubeconfig is None and not options.context:
+        document = service_account()
+        if document is not None:
+            return Cluster(document, "host cluster")
+    config = load((options.kubeconfig,)) if options.kubeconfig else load(default_paths())
+    name = options.context or config.current
+    return Cluster(config.select(name), f"host cluster {name}")
+
+
+class _Operator:
+    """The parts of one process."""
+
+    def __init__(self, options: Options, host: Cluster) -> None:
+        self.options, self.host = options, host
+        self.metrics, self.lanes = Metrics(), Lanes(options.workers)
+        self.leadership = Leadership(
+            host, options.namespace, options.identity, elected=options.leader_election
+        )
+        self.watches = HostWatches(host)
+        desk = Desk(host, self.leadership, self.lanes, self.metrics, options.resync, self.watches)
+        self.tenants = Tenants(desk)
+        self.leadership.gained = self.tenants.host_answers
+        self.expected: set[tuple[str, str]] | None = None
+        """TenantClusters there were at the start, that were not heard of yet."""
+        self.stop = asyncio.Event()
+        self._gauges()
+
+    def unready(self) -> str:
+        """What is missing before this replica can work, or take over."""
+        if self.expected is None:
+            return "the host cluster has not answered yet"
+        self.expected -= self.tenants.keys
+        return f"{len(self.expected)} TenantClusters not heard of yet" if self.expected else ""
+
+    def _gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("kubeception_leader", "1 where this replica works.", self.leadership.leads.is_set)
+        gauge("kubeception_tenants", "TenantClusters known.", lambda: len(self.tenants))
+        gauge(
+            "kubeception_tenants_seen",
+            "TenantClusters that had a pass of this process.",
+            lambda: self.tenants.seen,
+        )
+        gauge("kubeception_queue", "Passes that wait for a place.", lambda: self.lanes.waiting)
+        gauge("kubeception_passes_running", "Passes that run.", lambda: self.lanes.running)
+
+
+async def _run(options: Options) -> None:
+    host = connect(options)
+    operator = _Operator(options, host)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, operator.stop.set)
+    runner = await server.serve(options.address, options.port, operator.metrics, operator.unready)
+    log.info("kubeception %s works on %s", __version__, host.server)
+    stopped: asyncio.Task[object] = asyncio.create_task(operator.stop.wait(), name="signal")
+    tasks = (stopped, asyncio.create_task(_work(operator), name="work"))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await operator.leadership.release()
+        for task in tasks:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+
+
+async def _work(operator: _Operator) -> None:
+    """Watch, lead and work until cancelled."""
+    await _expect(operator)
+    leading = asyncio.create_task(operator.leadership.run(), name="leadership")
+    watch = operator.options.watch
+    watching = asyncio.create_task(
+        kopf.operator(
+            registry=handlers.registry(operator.tenants, operator.host),
+            settings=handlers.settings(),
+            clusterwide=not watch,
+            namespaces=watch,
+            stop_flag=operator.stop,
+        ),
+        name="kopf",
+    )
+    tasks = (leading, watching)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _expect(operator: _Operator) -> None:
+    """Wait until the host serves our kinds, and note which TenantClusters there are."""
+    told, watched = "", operator.options.watch
+    while operator.expected is None:
+        try:
+            _, pools = await asyncio.to_thread(operator.host.list_at, "NodePool")
+            found, version = await asyncio.to_thread(operator.host.list_at, "TenantCluster")
+            missing = "the host does not serve TenantCluster and NodePool yet"
+        except KubeceptionError as error:
+            pools, missing = "", error.message
+        else:
+            keys = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in found}
+            if pools and version:
+                operator.expected = {key for key in keys if not watched or key[0] in watched}
+                return
+        if missing != told:
+            log.warning("%s", missing)
+            told = missing
+        await asyncio.sleep(POLL_SECONDS)
