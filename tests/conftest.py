@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import urllib3  # noqa: F401  # opens a socket when it is first imported, to learn of IPv6
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent

@@ -1,32 +1,75 @@
 """The command `kubeception`. A command's module is loaded when it is asked for, and imports little before it runs."""
 
 import importlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from kubeception import __version__
 from kubeception.errors import KubeceptionError
 
-COMMANDS: Final[Mapping[str, str]] = {
-    "create": "create",
-    "list": "list_",
-    "get": "get",
-    "kubeconfig": "kubeconfig",
-    "scale": "scale",
-    "nodes": "nodes",
-    "console": "console",
-    "events": "events",
-    "delete": "delete",
-    "render": "render",
-    "lab": "lab",
-    "version": "version",
+SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "Clusters": {
+        "create": ("create", "A tenant cluster from nothing, or brought to what is asked for."),
+        "apply": ("apply", "The same for files of clusters and node pools."),
+        "diff": ("diff", "What apply would change."),
+        "edit": ("edit", "A cluster and its pools in your editor."),
+        "scale": ("scale", "More or fewer nodes."),
+        "pause": ("pause", "Leave a cluster alone for a while."),
+        "resume": ("pause", "Work on it again."),
+        "delete": ("delete", "The end of a cluster and all that belongs to it."),
+    },
+    "Look": {
+        "list": ("list_", "The tenant clusters of the host."),
+        "get": ("get", "Some of them, by name."),
+        "describe": ("describe", "Everything about one, on one screen."),
+        "nodes": ("nodes", "Nodes and their machines."),
+        "events": ("events", "What the host reports of it."),
+        "top": ("top", "CPU and memory it uses of the host."),
+        "logs": ("logs", "What its control plane says."),
+        "console": ("console", "What a machine says on its serial line."),
+        "wait": ("wait", "Until something is so."),
+        "doctor": ("doctor", "What is wrong, who must act, what to do."),
+    },
+    "Get in": {
+        "connect": ("connect", "A shell or a command inside a cluster."),
+        "kubeconfig": ("kubeconfig", "Its administrator's kubeconfig."),
+    },
+    "Host": {
+        "install": ("install", "The operator, in a host cluster."),
+        "upgrade": ("install", "Brought to this release."),
+        "uninstall": ("install", "Removed, tenants only when told so."),
+    },
+    "Elsewhere": {
+        "render": ("render", "Every manifest, without any cluster."),
+        "lab": ("lab", "A host cluster on this machine."),
+        "config": ("config", "Options you needn't type."),
+        "completion": ("completion", "Words for your shell's Tab key."),
+        "version": ("version", "This program's version, and those it makes."),
+    },
 }
-"""Commands in the order of the help, and the module of `kubeception.cli` each is in, under the module's own name."""
+"""Commands in the order of the help: the module of `kubeception.cli` each is in, and what the list says of it."""
+
+COMMANDS: Final = {
+    name: module for section in SECTIONS.values() for name, (module, _) in section.items()
+}
 
 INTERRUPTED: Final = 130
+FOUND: Final = 6
+EXIT_CODES: Final[Mapping[int, str]] = {
+    0: "done",
+    1: "it failed; the message says what and what to do",
+    2: "the command line, its file or the spec can't be used as given",
+    3: "the time to wait is over; the same command goes on",
+    4: "what is named doesn't exist",
+    5: "no host cluster answers",
+    FOUND: "diff: there is a difference; doctor: there is a problem",
+    INTERRUPTED: "interrupted; nothing was undone",
+}
+"""What the exit codes say; `connect` gives that of its command."""
 
 
 class LazyGroup(click.Group):
@@ -39,30 +82,46 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"kubeception.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, COMMANDS[cmd_name])
+        # a command whose name is a word of Python has a line below it
+        command: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, words) for name, (_, words) in commands.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="kubeception")
+@click.version_option(__version__, "--version", "show_version", prog_name="kubeception")
 def kubeception() -> None:
     """Whole Kubernetes clusters inside a Kubernetes cluster, with virtual machines as their nodes."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; every error is told here, once."""
+    from kubeception.cli.defaults import default_map
+
+    words = list(sys.argv[1:] if args is None else args)
     try:
-        sys.exit(kubeception.main(args, prog_name="kubeception", standalone_mode=False) or 0)
+        sys.exit(
+            kubeception.main(
+                words, prog_name="kubeception", standalone_mode=False, default_map=default_map()
+            )
+            or 0
+        )
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except KubeceptionError as error:
         tell(error)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "\nInterrupted. Nothing was undone: the same command goes on from here.", err=True
-        )
+    except (click.Abort, KeyboardInterrupt) as error:
+        interrupted(error, words)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
@@ -71,13 +130,25 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def tell(error: KubeceptionError) -> None:
     """An error on standard error: what happened, what a failed command said, what to do."""
-    from kubeception.cli.output import clean
+    from kubeception.cli.output import clean, coloured
 
-    def line(text: str, **style: Any) -> None:
-        click.secho(clean(text), err=True, **style)
+    def line(text: str, colour: str | None = None) -> None:
+        click.secho(clean(text), err=True, fg=colour if coloured(sys.stderr) else None)
 
-    line(f"Error: {error.message}", fg="red")
+    line(f"Error: {error.message}", "red")
     if error.output:
         line(error.output.rstrip())
     if error.hint:
         line(f"Hint: {error.hint}")
+
+
+def interrupted(error: BaseException, words: Sequence[str]) -> None:
+    """Say what was interrupted; work that was under way left its notes, and goes on when it is repeated."""
+    cause = error.__cause__ or error.__context__
+    notes = [*getattr(error, "__notes__", ()), *getattr(cause, "__notes__", ())]
+    click.echo("Interrupted.", err=True)
+    for note in notes:
+        click.echo(note, err=True)
+    if notes:
+        again = shlex.join(["kubeception", *words])
+        click.echo(f"Nothing was undone. Go on with:\n\n  {again}\n", err=True)

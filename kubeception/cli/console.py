@@ -2,10 +2,10 @@
 
 import click
 
-from kubeception.cli.options import HostArgs, host_options
+from kubeception.cli.options import HostArgs, examples, host_options
 
 
-@click.command()
+@click.command(epilog=examples("console acme-workers-2f5d6d8a --tail 50"))
 @click.argument("node")
 @click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kubeception.cli.options import DURATION, HostArgs, host_options, name_argument
+from kubeception.cli.options import DURATION, HostArgs, examples, host_options, name_argument
 
 if TYPE_CHECKING:
     from kubeception.api.v1alpha1 import TenantCluster
@@ -58,7 +58,13 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     return wrapped
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "create acme --workers 2 --cpus 2 --memory 4Gi",
+        "create acme -f acme.yaml",
+        "create acme --set datastore.storage=Ephemeral --workers 0",
+    )
+)
 @name_argument
 @spec_options
 @click.option(

@@ -2,10 +2,10 @@
 
 import click
 
-from kubeception.cli.options import DURATION, HostArgs, host_options, name_argument
+from kubeception.cli.options import DURATION, HostArgs, examples, host_options, name_argument
 
 
-@click.command()
+@click.command(epilog=examples("delete acme"))
 @name_argument
 @click.option(
     "--wait",

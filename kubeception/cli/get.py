@@ -1,64 +1,18 @@
-"""`kubeception get`: one tenant cluster in detail."""
+"""`kubeception get`: some tenant clusters of a host."""
 
 import click
 
-from kubeception.cli.options import HostArgs, host_options, name_argument
-from kubeception.cli.output import age, clean, document, output_option, table
+from kubeception.cli.options import HostArgs, examples, host_options, named
+from kubeception.cli.output import output_option, watch_option
 
 
-@click.command()
-@name_argument
+@click.command(epilog=examples("get acme -o yaml", "get acme umbra --watch"))
+@named(many=True, required=False)
+@watch_option
 @output_option
 @host_options
-def get(name: str, output: str | None, host: HostArgs) -> None:
-    """Show tenant cluster NAME."""
-    from kubeception.cli.host import connect
-    from kubeception.cli.tenant import find, pools_of, status_line
+def get(names: tuple[str, ...], output: str, *, watch: bool, host: HostArgs) -> None:
+    """Show the tenant clusters NAME..., or all of the namespace, as `list` does."""
+    from kubeception.cli.listing import clusters
 
-    cluster = connect(host).cluster
-    found = find(cluster, host.namespace, name)
-    if output == "name":
-        click.echo(found["metadata"]["name"])
-        return
-    if output:
-        document(found, output)
-        return
-    status = found.get("status", {})
-    rows = (
-        ("Name", found["metadata"]["name"]),
-        ("Status", status_line(found)),
-        ("Version", status.get("version") or found["spec"].get("version", "")),
-        ("Endpoint", status.get("endpoint", "")),
-        ("Pods", status.get("podCIDR", "")),
-        ("Services", status.get("serviceCIDR", "")),
-        (
-            "Namespaces",
-            f"{status.get('controlPlaneNamespace', '')} {status.get('nodesNamespace', '')}",
-        ),
-        ("Age", age(found["metadata"]["creationTimestamp"])),
-    )
-    for key, value in rows:
-        click.echo(f"{key + ':':<12} {clean(str(value))}".rstrip())
-    if conditions := status.get("conditions"):
-        click.echo()
-        table(
-            ("CONDITION", "STATUS", "SINCE", "MESSAGE"),
-            [
-                (c["type"], c["status"], age(c["lastTransitionTime"]), c.get("message", ""))
-                for c in conditions
-            ],
-        )
-    if pools := pools_of(cluster, host.namespace, name):
-        click.echo()
-        table(
-            ("NODE POOL", "WANTED", "READY", "AGE"),
-            [
-                (
-                    pool["metadata"]["name"],
-                    pool["spec"].get("replicas", 1),
-                    pool.get("status", {}).get("readyReplicas", 0),
-                    age(pool["metadata"]["creationTimestamp"]),
-                )
-                for pool in pools
-            ],
-        )
+    clusters(host, names, output, watch=watch, all_namespaces=False)

@@ -2,11 +2,11 @@
 
 import click
 
-from kubeception.cli.options import HostArgs, host_options, name_argument
+from kubeception.cli.options import HostArgs, examples, host_options, name_argument
 from kubeception.cli.output import document
 
 
-@click.command()
+@click.command(epilog=examples("kubeconfig acme > acme.yaml", "kubeconfig acme --merge"))
 @name_argument
 @click.option("--merge", is_flag=True, help="Put it into your kubeconfig instead of printing it.")
 @host_options

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeception.cli.output import table
+from kubeception.cli.options import examples
+from kubeception.cli.output import Column, table
 from kubeception.cli.report import TerminalReport
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def verbose_option(command: Command) -> Command:
     )
 
 
-@lab.command()
+@lab.command(epilog=examples("lab up", "lab up --name other --nodes 3"))
 @name_option
 @click.option("--nodes", type=click.IntRange(1, 99), metavar="N", help="How many. [default: 1]")
 @click.option(
@@ -63,7 +64,7 @@ def up(
     click.echo(f"The lab is ready: kubectl --context {made.context} get nodes", err=True)
 
 
-@lab.command()
+@lab.command(epilog=examples("lab down", "lab down --purge"))
 @name_option
 @click.option("--purge", is_flag=True, help="Delete the cache of programs and images, too.")
 @verbose_option
@@ -84,7 +85,7 @@ def down(name: str, *, purge: bool, verbose: bool) -> None:
         click.echo(f"There is no lab {name}.", err=True)
 
 
-@lab.command()
+@lab.command(epilog=examples("lab status"))
 @name_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def status(name: str, output: str) -> None:
@@ -95,10 +96,11 @@ def status(name: str, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(seen.document(), indent=2))
         return
-    table(("PIECE", "STATE", "DETAIL"), [(p.name, p.state, p.detail) for p in seen.pieces])
+    columns = (Column("PIECE", least=16), Column("STATE"), Column("DETAIL", least=16))
+    table(columns, [(p.name, p.state, p.detail) for p in seen.pieces])
 
 
-@lab.command()
+@lab.command(epilog=examples("lab kubeconfig --merge"))
 @name_option
 @click.option("--merge", is_flag=True, help="Put it into your kubeconfig instead of printing it.")
 def kubeconfig(name: str, *, merge: bool) -> None:
@@ -113,7 +115,7 @@ def kubeconfig(name: str, *, merge: bool) -> None:
         click.echo(made.kubeconfig.read_text(), nl=False)
 
 
-@lab.command()
+@lab.command(epilog=examples("lab load my-image.tar"))
 @click.argument("image")
 @name_option
 @verbose_option
@@ -128,7 +130,7 @@ def load(image: str, name: str, *, verbose: bool) -> None:
     click.echo("\n".join(loaded))
 
 
-@lab.command()
+@lab.command(epilog=examples("lab shell"))
 @name_option
 @click.option("--node", type=int, default=1, show_default=True, metavar="N", help="Which node.")
 def shell(name: str, node: int) -> None:

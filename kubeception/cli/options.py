@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +33,11 @@ class Duration(click.ParamType[float]):
 
 
 DURATION: Final = Duration()
+
+
+def examples(*words: str) -> str:
+    """The epilog of a command's help: command lines without the program's name."""
+    return "\n".join(["\b", "Examples:", *(f"  kubeception {line}" for line in words)])
 
 
 @dataclass(frozen=True)
@@ -62,4 +68,29 @@ def host_options(command: Callable[..., R]) -> Callable[..., R]:
     return wrapped
 
 
-name_argument = click.argument("name")
+def cluster_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The tenant clusters that a shell may complete a name to; none where the host doesn't say at once."""
+    try:
+        from kubeception.cli.complete import tenant_names
+
+        options = ctx.params
+        found = tenant_names(
+            options.get("kubeconfig"), options.get("context"), options.get("namespace") or "default"
+        )
+    except Exception:  # noqa: BLE001  # a shell's line is no place for errors
+        return []
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+def named(*, required: bool = True, many: bool = False) -> Callable[[Callable[..., R]], Any]:
+    """The argument NAME, which shells complete."""
+    return click.argument(
+        "names" if many else "name",
+        metavar="NAME..." if many else "NAME",
+        nargs=-1 if many else 1,
+        required=required,
+        shell_complete=cluster_names,
+    )
+
+
+name_argument = named()

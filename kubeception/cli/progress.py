@@ -5,25 +5,45 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, Final, Self
+
+from kubeception.cli.output import clean, coloured, flat, pad, shorten
 
 PATIENCE_SECONDS: Final = 3.0
 """How long a phase may be silent before what it waits for is said."""
+BLOCKED_SECONDS: Final = 10.0
+"""How long it may wait for the same before that is taken for what blocks it, and said in full."""
+FRAMES_PER_SECOND: Final = 4
+TITLE_WIDTH: Final = 64
+SECONDS_WIDTH: Final = 8
 
 
 class Progress:
-    """Phases one after the other. On a terminal the running one is shown with what it waits for."""
+    """Phases one after the other. On a terminal the running one is shown with its seconds and what it waits for."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
-        self._title, self._began, self._said, self._detail = "", 0.0, "", ""
+        self._title, self._began = "", 0.0
+        self._detail, self._detail_since, self._said = "", 0.0, ""
         self._status: Any = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        title, detail = self._title, self._detail
+        if title and error is not None:
+            self.done(ok=False)
         self._hide()
+        if isinstance(error, KeyboardInterrupt):
+            where = f"{title}: waits for {flat(detail)}" if title and detail else title
+            error.add_note(f"It was at: {clean(where or 'its beginning')}")
 
     @contextmanager
     def phase(self, title: str) -> Iterator[None]:
@@ -31,14 +51,15 @@ class Progress:
         self.start(title)
         try:
             yield
-        except BaseException:
+        except Exception:
             self.done(ok=False)
             raise
         self.done()
 
     def start(self, title: str) -> None:
         """A phase begins."""
-        self._title, self._began, self._said, self._detail = title, time.monotonic(), "", ""
+        self._title, self._began = title, time.monotonic()
+        self._detail, self._said = "", ""
         self._show()
 
     def done(self, title: str = "", *, ok: bool = True) -> None:
@@ -50,33 +71,45 @@ class Progress:
 
     def detail(self, text: str) -> None:
         """What the phase is waiting for."""
-        self._detail = text
-        waited = time.monotonic() - self._began
-        if self._terminal:
-            self._show()
-        elif text and text != self._said and waited >= PATIENCE_SECONDS:
+        if text != self._detail:
+            self._detail, self._detail_since = text, time.monotonic()
+        if not self._terminal and text not in ("", self._said) and self._waited():
             self._said = text
-            self._line("…", f"waiting for {text}", "")
+            self._line("…", f"waits for {text}", "")
+
+    def running(self, room: int) -> tuple[str, str]:
+        """What is shown of the running phase in lines of `room` cells: its line, and what blocks it."""
+        now = time.monotonic()
+        line = f"{flat(self._title)}  {now - self._began:.0f} s"
+        if not self._detail or not self._waited():
+            return shorten(line, room), ""
+        detail = flat(self._detail)
+        if now - self._detail_since >= BLOCKED_SECONDS:
+            return shorten(line, room), f"waits for {detail}"
+        return shorten(f"{line}  waits for {detail}", room), ""
+
+    def _waited(self) -> bool:
+        return time.monotonic() - self._began >= PATIENCE_SECONDS
 
     def _line(self, mark: str, text: str, seconds: str) -> None:
-        from kubeception.cli.output import clean
-
-        shown = f"{mark} {clean(text)}"
-        sys.stderr.write(f"{shown:<64} {seconds:>7}".rstrip() + "\n")
+        room, text = TITLE_WIDTH, clean(text).replace("\n", " ")
+        if self._terminal:
+            room = min(room, os.get_terminal_size(sys.stderr.fileno()).columns - SECONDS_WIDTH - 2)
+            text = shorten(text, room)
+        line = f"{pad(text, room)} {seconds:>{SECONDS_WIDTH - 1}}".rstrip()
+        sys.stderr.write(f"{mark} {line}\n")
         sys.stderr.flush()
 
     def _show(self) -> None:
         """The running phase, on a terminal."""
         if not self._terminal:
             return
-        if self._status is None:
-            from rich.console import Console
+        from rich.console import Console
+        from rich.status import Status
 
-            self._status = Console(stderr=True, highlight=False, markup=False).status("")
-            self._status.start()
-        waited = time.monotonic() - self._began
-        said = f"  {self._detail}" if self._detail and waited >= PATIENCE_SECONDS else ""
-        self._status.update(f"{self._title}{said}")
+        console = Console(stderr=True, highlight=False, markup=False)
+        self._status = Status(_Running(self), console=console, refresh_per_second=FRAMES_PER_SECOND)
+        self._status.start()
 
     def _hide(self) -> None:
         if self._status is not None:
@@ -84,9 +117,22 @@ class Progress:
             self._status = None
 
 
+class _Running:
+    """The running phase as `rich` draws it, anew in every frame."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.text import Text
+
+        line, blocked = self._progress.running(options.max_width - 1)
+        yield Text(line, no_wrap=True, overflow="ellipsis")
+        if blocked:
+            yield Text(f"  {blocked}", style="yellow")
+
+
 def _mark(*, ok: bool) -> str:
     """A tick or a cross, in colour where that is wanted."""
     mark, colour = ("✓", "32") if ok else ("✗", "31")
-    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-        return f"\033[{colour}m{mark}\033[0m"
-    return mark
+    return f"\033[{colour}m{mark}\033[0m" if coloured(sys.stderr) else mark

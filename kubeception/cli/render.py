@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeception.cli.create import spec_options
+from kubeception.cli.options import examples
 
 if TYPE_CHECKING:
     from kubeception.plan.context import PlanContext
 
 
-@click.command()
+@click.command(epilog=examples("render acme --workers 2", "render -f acme.yaml"))
 @click.argument("name", required=False)
 @spec_options
 @click.option("-n", "--namespace", default="default", show_default=True)

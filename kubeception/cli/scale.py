@@ -2,10 +2,10 @@
 
 import click
 
-from kubeception.cli.options import DURATION, HostArgs, host_options, name_argument
+from kubeception.cli.options import DURATION, HostArgs, examples, host_options, name_argument
 
 
-@click.command()
+@click.command(epilog=examples("scale acme --workers 3"))
 @name_argument
 @click.option(
     "--workers", type=click.IntRange(0, 1000), required=True, metavar="N", help="How many nodes."

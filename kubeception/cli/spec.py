@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass
-class _Problems:
+class Problems:
     """Every problem of every document, so that a person sees all of them at once."""
 
     found: list[str] = field(default_factory=list)
@@ -79,10 +79,10 @@ def load(
 
     Raises SpecError with every problem, and UsageError when options and file don't go together.
     """
-    documents = list(_documents(args.file)) if args.file else []
+    documents = list(read(args.file)) if args.file else []
     clusters = [d for d in documents if d.get("kind") == "TenantCluster"]
     others = [d for d in documents if d.get("kind") not in ("TenantCluster", "NodePool")]
-    problems = _Problems(
+    problems = Problems(
         [f"kind: {d.get('kind')!r} is not TenantCluster or NodePool" for d in others]
     )
     if len(clusters) > 1:
@@ -113,7 +113,7 @@ def load(
     return Wanted(parsed, tuple(filter(None, parsed_pools)))
 
 
-def _documents(file: str) -> Iterator[Document]:
+def read(file: str) -> Iterator[Document]:
     """The documents of a YAML file, or of standard input for `-`."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
@@ -138,7 +138,7 @@ def _bare(obj: Mapping[str, Any] | None, kind: str) -> Document:
     return {"apiVersion": obj["apiVersion"], "kind": kind, "metadata": meta, "spec": spec}
 
 
-def _override(base: Document, args: SpecArgs, problems: _Problems) -> None:
+def _override(base: Document, args: SpecArgs, problems: Problems) -> None:
     """Put the options into the TenantCluster."""
     meta = base.setdefault("metadata", {})
     if args.name and meta.setdefault("name", args.name) != args.name:

@@ -3,9 +3,10 @@
 import click
 
 from kubeception import __version__
+from kubeception.cli.options import examples
 
 
-@click.command()
+@click.command(epilog=examples("version"))
 def version() -> None:
     """Show this program's version and the Kubernetes versions it makes."""
     from kubeception.api.v1alpha1 import DEFAULT_VERSION, NEWEST_MINOR, OLDEST_MINOR

@@ -1,0 +1,35 @@
+"""What to do about a reason: for the people it asks to act, in commands they have."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from kubeception.api.reasons import Reason
+
+LOOK: Final = "kubeception events NAME shows more."
+
+ADVICE: Final[Mapping[Reason, str]] = {
+    Reason.PAUSED: "kubeception resume NAME",
+    Reason.LOAD_BALANCER_PENDING: "Install a load balancer in the host, or use exposure.type NodePort.",
+    Reason.NO_ADDRESS: "Wait; if it stays so, look at the Service in the control plane's namespace.",
+    Reason.NO_ANSWER: "Wait; if it stays so: kubeception logs NAME apiserver --tail 30",
+    Reason.FINALIZERS_CLEARED: "Look for what the events name, and remove it by hand.",
+    Reason.UNSCHEDULABLE: "Give the host a node with room, or ask for less CPU and memory.",
+    Reason.VOLUME_PENDING: "Give the host a StorageClass that makes volumes, or name one with "
+    "datastore.storageClassName; datastore.storage Ephemeral needs none.",
+    Reason.IMAGE_NOT_PULLED: "Let the host's nodes reach the registry, or give them a mirror; in a lab: "
+    "kubeception lab up",
+    Reason.CONTAINER_ENDS: "kubeception logs NAME COMPONENT --previous says why it ended.",
+    Reason.CONTAINER_NOT_STARTED: LOOK,
+    Reason.QUOTA_EXCEEDED: "Raise the ResourceQuota of the namespace the message names.",
+    Reason.POD_REFUSED: f"An admission policy or webhook of the host refuses it. {LOOK}",
+    Reason.SPEC_REFUSED: "kubeception edit NAME, and mend what the message names.",
+    Reason.CONFLICT: "Look at the object the message names; delete or rename it if it is yours.",
+    Reason.REQUEST_REFUSED: "Give whoever works on it the right that the message names.",
+    Reason.FAILED: f"Mend what the message says, then: kubeception create NAME. {LOOK}",
+}
+"""By reason; those for which nobody must act have none."""
+
+
+def advice(reason: Reason, name: str) -> str:
+    """What to do about it for the tenant cluster `name`."""
+    return ADVICE.get(reason, LOOK).replace("NAME", name)
