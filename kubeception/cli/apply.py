@@ -35,14 +35,14 @@ def apply(files: tuple[str, ...], wait: float, host: HostArgs) -> None:
     from kubeception.cli.progress import Progress
     from kubeception.cli.work import bring
     from kubeception.engine.apply import contains
-    from kubeception.engine.install import install
+    from kubeception.engine.install import prepare_host
 
     documents = load(files, host.namespace)
     found = connect(host)
     cluster = found.cluster
     with Progress() as progress:
         with progress.phase(f"Host cluster {found.context}"):
-            install(cluster)
+            prepare_host(cluster)
             check(cluster, documents)
         for manifest in documents.manifests():
             kind, meta = manifest["kind"], manifest["metadata"]

@@ -102,7 +102,7 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
     """Write the TenantCluster and its pools, where they are not as asked for."""
     from kubeception.cli.spec import load
     from kubeception.engine.apply import contains
-    from kubeception.engine.install import install
+    from kubeception.engine.install import prepare_host
     from kubeception.errors import ConflictError
     from kubeception.providers import provider
 
@@ -110,7 +110,7 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
     with progress.phase(f"Host cluster {host.context}"):
         if load(args).workers:
             provider("kubevirt").preflight(cluster)
-        install(cluster)
+        prepare_host(cluster)
         there = cluster.get("TenantCluster", name, args.namespace)
         pools = cluster.list("NodePool", args.namespace) if there else []
         pools = [p for p in pools if p["spec"]["clusterRef"]["name"] == name]

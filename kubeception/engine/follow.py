@@ -5,8 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from kubeception import names
+from kubeception.engine.leader import leader
 from kubeception.engine.lease import Lease
 from kubeception.engine.limit import Limit
+from kubeception.engine.onlook import WATCHED, look
 from kubeception.engine.reconcile import Engine
 from kubeception.engine.report import Report
 from kubeception.errors import (
@@ -34,7 +37,7 @@ def until_ready(engine: Engine, seconds: float, told: Told) -> Report:
     def done(report: Report) -> bool:
         if report.failures:
             raise report.failures[0]
-        return report.ready or report.cluster.spec.paused
+        return report.ready or report.paused
 
     return _follow(engine, seconds, told, done)
 
@@ -42,12 +45,39 @@ def until_ready(engine: Engine, seconds: float, told: Told) -> Report:
 def until_gone(engine: Engine, seconds: float, told: Told) -> None:
     """Work on a tenant that is being deleted until nothing of it is left.
 
-    Raises WaitTimeoutError.
+    Raises WaitTimeoutError, and KubeceptionError when it is paused.
     """
+
+    def done(report: Report) -> bool:
+        if report.paused:
+            raise KubeceptionError(
+                f"tenant cluster {engine.name} is paused, so nothing of it is removed",
+                hint=f"It goes on when spec.paused is false and the annotation {names.PAUSED_ANNOTATION} is gone.",
+            )
+        return report.ready
+
     try:
-        _follow(engine, seconds, told, lambda report: report.ready)
+        _follow(engine, seconds, told, done)
     except NotFoundError:
         return  # somebody else brought it to its end
+
+
+def _pass(engine: Engine, lease: Lease) -> Report | None:
+    """A pass, if we may; a look at what an operator tells, if there is one; None while another run works.
+
+    An operator reads the Lease before it begins and we look for it once we have the Lease, so that of
+    two who begin at once at least one sees the other, and that is we who give way.
+    """
+    if leader(engine.host):
+        lease.release()
+        engine.changes.watch_all(engine.host, WATCHED, engine.namespace)
+        return look(engine.host, engine.namespace, engine.name)
+    had = lease.ours
+    if not lease.hold():
+        return None
+    if not had and leader(engine.host):
+        return _pass(engine, lease)
+    return engine.step(Limit(lambda: lease.ours))
 
 
 def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report], bool]) -> Report:
@@ -57,14 +87,12 @@ def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report],
     try:
         while True:
             try:
-                if lease.hold():
-                    report = engine.step(Limit(lambda: lease.ours))
+                report = _pass(engine, lease)
+                if report is not None:
                     told(report)
-                    if done(report):
+                    if done(report) or seconds == 0:
                         return report
                     waits_for, again = report.waits_for, report.again
-                    if seconds == 0:
-                        return report
                 else:
                     waits_for, again = f"{lease.holder()}, which works on it", 0.5
                 silent_since = None

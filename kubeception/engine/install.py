@@ -58,6 +58,12 @@ def documents(options: Options) -> list[Object]:
     return [prepare(o, {names.COMPONENT_LABEL: part}) for part, objects in parts for o in objects]
 
 
+def prepare_host(host: Cluster) -> None:
+    """Have the prerequisites; where an operator is installed, they change with it and with nothing else."""
+    if not installed_version(host):
+        install(host)
+
+
 def install(host: Cluster) -> None:
     """Bring the host's prerequisites up to this version; returns when the kinds are served.
 
@@ -138,14 +144,14 @@ def readiness(host: Cluster) -> Readiness:
     return Readiness.ready(f"{found.message}, {who} leads")
 
 
-def wait(host: Cluster, seconds: float, told: Callable[[Readiness], None]) -> None:
+def wait(host: Cluster, seconds: float, told: Callable[[Readiness], None]) -> Readiness:
     """Return when the operator works. Raises WaitTimeoutError."""
     deadline = time.monotonic() + seconds
     while True:
         found = readiness(host)
         told(found)
         if found.ok:
-            return
+            return found
         if time.monotonic() > deadline:
             raise WaitTimeoutError(
                 f"{host.title}: the operator is not ready after {seconds:.0f} s: {found.message}",

@@ -22,8 +22,10 @@ from kubeception.lab.node import Node, delete_tree, enter
 from kubeception.lab.process import Process
 from kubeception.lab.registry import Registry
 from kubeception.lab.report import Report
+from kubeception.lab.repository import Reference, Repository
 from kubeception.lab.stale import forget_stale
 from kubeception.lab.state import Lab
+from kubeception.plan.versions import image
 
 NAMESPACES = ("kube-system", "kube-flannel", "local-path-storage")
 """Where the add-ons live."""
@@ -210,6 +212,21 @@ def purge() -> None:
             hint="`kubeception lab down --name NAME` first",
         )
     delete_tree(state.cache_folder())
+
+
+def operator_image(lab: Lab, report: Report) -> str:
+    """Have the operator's image in a lab's registry as the checkout is now; its name by digest."""
+    chosen = [each for each in images.IMAGES if each.name == image("kubeception")]
+    with state.locked(state.cache_folder(), wait=True):
+        images.publish(state.cache_folder(), lab.registry, report, chosen)
+    reference = Reference.parse(chosen[0].name)
+    digest = Repository(lab.registry, reference.repository).digest(reference.tag)
+    return f"{reference.host}/{reference.repository}@{digest}"
+
+
+def serves(lab: Lab, server: str) -> bool:
+    """Whether a URL is that of the lab's API server."""
+    return any(each["cluster"]["server"] == server for each in kubeconfig(lab)["clusters"])
 
 
 def existing(name: str) -> Lab:

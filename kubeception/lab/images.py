@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import kubeception
 from kubeception.errors import KubeceptionError
-from kubeception.lab import guest
+from kubeception.lab import guest, wheels
 from kubeception.lab.disk import ROOTS, Disk
 from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed, resolved
 from kubeception.lab.parts import KUBEVIRT
@@ -22,13 +23,14 @@ from kubeception.lab.repository import (
     encode,
 )
 from kubeception.lab.rootfs import TOOLS, Root, archive
+from kubeception.lab.wheels import PYTHON, Wheels, package, requirements
 from kubeception.plan.versions import image as name_of
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CREATED = "1970-01-01T00:00:00Z"
 
-Layer = Root | Disk | tuple[Entry, ...]
-"""A Debian root filesystem, a node's disk, or entries whose `source` is relative to the cache folder."""
+Layer = Root | Disk | Wheels | tuple[Entry, ...]
+"""A Debian root filesystem, a node's disk, Python packages, or entries: their `source` is relative to the cache."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,9 @@ def kubevirt(component: str, layers: tuple[Layer, ...], *programs: Entry, user: 
     return Image(name, (*layers, programs or (program(path),)), (path,), user=user)
 
 
+PACKAGE = Path(kubeception.__file__).parent
+"""This very program, as it stands in the checkout or where it is installed."""
+
 PRELOADED = ("pause", "kube-proxy", "flannel", "konnectivity-agent", "coredns")
 """Images that a machine's disk brings along, by their names in `plan.versions`."""
 
@@ -238,6 +243,12 @@ IMAGES = (
         program("usr/bin/virt-launcher-monitor", capability=NET_BIND_SERVICE),
         program("usr/bin/virt-probe"),
         program("usr/bin/virt-tail"),
+    ),
+    Image(
+        name_of("kubeception"),
+        (PYTHON, (*ACCOUNTS, *MERGED), Wheels(requirements("kubeception")), package(PACKAGE)),
+        command=("python3", "-m", "kubeception"),
+        user="65532:65532",
     ),
     Image(name_of("node"), (guest.NODE, guest.overlay(), guest.programs()), command=("sh",)),
     Image(name_of("node-disk"), (Disk(tuple(map(name_of, PRELOADED))),)),
@@ -288,6 +299,9 @@ class Publisher:
         if isinstance(layer, Root):
             file = archive(layer, self.cache, self.report)
             return packed(file), file
+        if isinstance(layer, Wheels):
+            file = wheels.archive(layer, self.cache, self.report)
+            return packed(file), file
         work = self.cache / "work"
         file = work / "layers" / f"{self.fingerprint(layer)}.tar.zst"
         if isinstance(layer, Disk):
@@ -302,7 +316,7 @@ class Publisher:
 
     def fingerprint(self, layer: Layer) -> str:
         """Changes with what the layer would contain. Raises KubeceptionError where a source is missing."""
-        if isinstance(layer, Root):
+        if isinstance(layer, Root | Wheels):
             return layer.fingerprint()
         if isinstance(layer, Disk):
             pushed = [self.pushed(image) for image in layer.images]
@@ -341,6 +355,9 @@ def prepare(cache: Path, report: Report) -> None:
     roots |= {root for layer in layers if isinstance(layer, Disk) for root in ROOTS}
     for root in sorted(roots, key=lambda each: each.name):
         archive(root, cache, report)
+    for layer in layers:
+        if isinstance(layer, Wheels):
+            wheels.archive(layer, cache, report)
 
 
 def publish(cache: Path, registry: str, report: Report, images: Sequence[Image] = IMAGES) -> None:

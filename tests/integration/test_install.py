@@ -221,7 +221,7 @@ def trespasses(admin: Cluster, tenant: str) -> dict[str, Callable[[Cluster], obj
 
 def test_policies_stop_what_rights_allow(admin: Cluster, operator: Cluster, tenant: str) -> None:
     admin.apply(namespace("kc-foreign"))
-    for what, trespass in trespasses(admin, tenant).items():
+    for trespass in trespasses(admin, tenant).values():
         with pytest.raises(ApiError, match="denied request"):
             trespass(operator)
     with pytest.raises(ApiError, match="forbidden"):

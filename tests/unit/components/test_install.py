@@ -1,0 +1,112 @@
+"""What the operator may do, and how its pod is kept."""
+
+from typing import Any
+
+import pytest
+
+from kubeception import names
+from kubeception.components.install import (
+    FACTS,
+    OPERATOR_RULES,
+    SYSTEM_RULES,
+    TENANT_RULES,
+    Options,
+    host_prerequisites,
+    operator,
+    tenant_access,
+)
+from kubeception.components.rbac import Rule
+from kubeception.engine import observe
+from kubeception.engine.install import OPERATOR_KINDS, documents
+from kubeception.kube.kinds import kind
+from kubeception.plan.facts import Object, key_of
+from kubeception.providers import PROVIDERS
+
+RULES = (*OPERATOR_RULES, *TENANT_RULES, *SYSTEM_RULES, *(r for _, rules in FACTS for r in rules))
+
+
+def allows(rules: tuple[Rule, ...], verb: str, name: str) -> bool:
+    found = kind(name)
+    return any(
+        verb in rule["verbs"]
+        and found.plural in rule["resources"]
+        and found.group in rule["apiGroups"]
+        and "resourceNames" not in rule
+        for rule in rules
+    )
+
+
+@pytest.fixture(name="deployment")
+def _deployment() -> Object:
+    return next(o for o in operator(Options(replicas=3)) if o["kind"] == "Deployment")
+
+
+def test_nothing_is_allowed_by_a_wildcard() -> None:
+    words = [w for rule in RULES for key in ("verbs", "resources", "apiGroups") for w in rule[key]]
+    assert words
+    assert not [word for word in words if "*" in word]
+
+
+@pytest.mark.parametrize("name", ["ConfigMap", "Pod", "Secret"])
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "patch", "delete"])
+def test_what_holds_secrets_is_out_of_reach_in_the_host(name: str, verb: str) -> None:
+    assert not allows(OPERATOR_RULES, verb, name)
+
+
+@pytest.mark.parametrize("verb", ["escalate", "impersonate", "approve", "deletecollection"])
+def test_no_verb_leads_further(verb: str) -> None:
+    assert not [rule for rule in RULES if verb in rule["verbs"]]
+
+
+def test_the_one_role_it_may_bind_is_its_own() -> None:
+    binds = [rule for rule in RULES if "bind" in rule["verbs"]]
+    assert [rule["resourceNames"] for rule in binds] == [[names.TENANT_ROLE]]
+
+
+@pytest.mark.parametrize("name", sorted({*observe.CONTROL_PLANE_KINDS, *observe.NODES_KINDS}))
+def test_it_may_list_all_that_a_pass_reads(name: str) -> None:
+    assert allows(TENANT_RULES, "list", name) or allows(OPERATOR_RULES, "list", name)
+
+
+@pytest.mark.parametrize("name", PROVIDERS["kubevirt"].kinds)
+def test_it_may_watch_machines_of_all_tenants_and_change_none_elsewhere(name: str) -> None:
+    assert allows(OPERATOR_RULES, "watch", name)
+    assert not allows(OPERATOR_RULES, "patch", name)
+    assert allows(TENANT_RULES, "patch", name)
+
+
+def test_every_kind_that_is_installed_would_be_found_again() -> None:
+    assert {o["kind"] for o in operator(Options())} == set(OPERATOR_KINDS)
+
+
+def test_the_pod_is_held_to_restricted(deployment: Object) -> None:
+    pod: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"]["memory"]
+    assert container["resources"]["requests"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    assert deployment["spec"]["replicas"] == 3
+    [namespace] = [o for o in operator(Options()) if o["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_rights_in_a_namespace_stay_until_they_are_let_go() -> None:
+    binding = tenant_access("kc-x")
+    assert binding["metadata"]["finalizers"] == [names.FINALIZER]
+    assert binding["roleRef"]["name"] == names.TENANT_ROLE
+    assert [subject["name"] for subject in binding["subjects"]] == [names.OPERATOR]
+
+
+def test_the_file_has_all_of_it_once_kinds_first() -> None:
+    found = documents(Options())
+    keys = [key_of(obj) for obj in found]
+    assert len(set(keys)) == len(keys)
+    assert keys[: len(host_prerequisites())] == [key_of(o) for o in host_prerequisites()]
+    assert all(names.APPLIED_ANNOTATION in o["metadata"]["annotations"] for o in found)
