@@ -1,21 +1,27 @@
 """The way to a tenant's API server: straight to its endpoint, or through the API of its host."""
 
 import copy
+import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from kubeception import names
 from kubeception.errors import KubeceptionError
-from kubeception.kube.client import Cluster
+from kubeception.kube.client import Cluster, listens
 from kubeception.kube.conditions import is_true
 from kubeception.kube.portforward import PortForward
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
 
 PROBE_SECONDS: Final = 0.05
+EAGER_SECONDS: Final = 30.0
+"""After which a search slows down: what hasn't come by now may be away for long."""
+LONGEST_PAUSE: Final = 60.0
 PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
 END_SECONDS: Final = 3.0
@@ -47,6 +53,8 @@ class Link:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._searches: list[threading.Thread] = []
+        self._began = 0.0
+        self._hurried = False
 
     def reach(self, ctx: PlanContext) -> Cluster | None:
         """A client whose server can be worked with; None until then, and then `wake` is called."""
@@ -66,9 +74,17 @@ class Link:
         """`reach`, with some patience: for an API server that is known to run."""
         found = self.reach(ctx)
         if found is None and self._goal is not None:
+            self._hurry(self._goal, runs=seconds > 0)
+        if found is None and self._goal is not None:
             self._ended.wait(seconds)
             found = self._found
         return found
+
+    def _hurry(self, goal: _Goal, *, runs: bool) -> None:
+        """Begin anew a search that has slowed down, once each time the API server has come to run."""
+        if runs and not self._hurried and time.monotonic() - self._began > EAGER_SECONDS:
+            self._restart(goal)
+        self._hurried = runs
 
     def lost(self) -> None:
         """The client failed to get an answer: look for a way again."""
@@ -89,6 +105,7 @@ class Link:
         self.close()
         self._ended = threading.Event()
         self._goal, self._found, self._forward = goal, None, None
+        self._began = time.monotonic()
         self._searches = [
             threading.Thread(target=search, args=(goal, self._ended), name="search", daemon=True)
             for search in (self._straight, self._around)
@@ -97,18 +114,27 @@ class Link:
             search.start()
 
     def _straight(self, goal: _Goal, ended: threading.Event) -> None:
-        cluster = Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
-        while not ended.wait(PROBE_SECONDS):
-            if cluster.listens() and _answers(cluster) and self._arrived(cluster, ended):
+        cluster: Cluster | None = None
+        address = _address(goal.kubeconfig)
+        for pause in _pauses(PROBE_SECONDS):
+            if ended.wait(pause):
+                break
+            if not listens(address):
+                continue
+            cluster = cluster or Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
+            if _answers(cluster) and self._arrived(cluster, ended):
                 return
-        cluster.close()
+        if cluster is not None:
+            cluster.close()
 
     def _around(self, goal: _Goal, ended: threading.Event) -> None:
         """Wait for a pod of the API server; where the endpoint then doesn't answer soon, connect to the pod."""
-        pause = PATIENCE_SECONDS if goal.outside else 0.0
-        while not ended.wait(1.0):
+        patience = PATIENCE_SECONDS if goal.outside else 0.0
+        for pause in _pauses(1.0):
+            if ended.wait(pause):
+                return
             pod = self._pod(goal.namespace)
-            if pod and not ended.wait(pause) and self._through(goal, pod, ended):
+            if pod and not ended.wait(patience) and self._through(goal, pod, ended):
                 return
 
     def _through(self, goal: _Goal, pod: str, ended: threading.Event) -> bool:
@@ -143,6 +169,22 @@ class Link:
                 if is_true(pod, "Ready"):
                     return str(pod["metadata"]["name"])
         return ""
+
+
+def _pauses(first: float) -> Iterator[float]:
+    """Pauses between looks: short ones at first, then ever longer ones, each a bit off the others' beat."""
+    began = time.monotonic()
+    while time.monotonic() - began < EAGER_SECONDS:
+        yield first
+    pause = first
+    while True:
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+        yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load
+
+
+def _address(kubeconfig: dict[str, Any]) -> tuple[str, int]:
+    url = urlsplit(kubeconfig["clusters"][0]["cluster"]["server"])
+    return url.hostname or "", url.port or API_PORT
 
 
 def _answers(cluster: Cluster) -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from kubeception import names
@@ -19,6 +19,7 @@ from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
 from kubeception.engine.status import cluster_status, pool_status
+from kubeception.engine.view import HostView
 from kubeception.errors import (
     ApiError,
     ConflictError,
@@ -39,7 +40,6 @@ HOST_WATCHED: Final = ("Deployment", "Service", "StatefulSet")
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "DaemonSet", "Deployment", "Node")
 REACH_SECONDS: Final = 2.0
 """How long the API server of a control plane that is ready may take to be reached."""
-HOST_FACTS_LIFE: Final = timedelta(seconds=30)
 
 
 def now() -> datetime:
@@ -59,12 +59,13 @@ class Engine:
         keys: KeySource | None = None,
         clock: Callable[[], datetime] = now,
         changes: Changes | None = None,
+        view: HostView | None = None,
     ) -> None:
         self.host, self.namespace, self.name = host, namespace, name
         self.keys, self.clock = keys or RandomKeys(), clock
         self.changes = changes or Changes()
         self.link = Link(host, self.changes.wake)
-        self._host_facts: tuple[datetime, HostFacts] | None = None
+        self.view = view or HostView(host, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +105,9 @@ class Engine:
         objects = self._objects(host, cluster)
         pools = observe.find_pools(host, cluster)
         facts = observe.facts(self.clock(), self.host_facts(), objects)
-        return PlanContext(cluster, pools, facts, self.keys)
+        ctx = PlanContext(cluster, pools, facts, self.keys)
+        new = ctx.facts.seen("Namespace", "", ctx.namespace) is None
+        return self.view.plan(ctx) if new else ctx
 
     def _objects(self, host: Cluster, cluster: TenantCluster) -> list[Object]:
         """The tenant's objects; what keeps an operator from reading them is mended first."""
@@ -128,10 +131,7 @@ class Engine:
 
     def host_facts(self) -> HostFacts:
         """The host as it was a short time ago."""
-        moment = self.clock()
-        if self._host_facts is None or moment - self._host_facts[0] > HOST_FACTS_LIFE:
-            self._host_facts = (moment, observe.observe_host(self.host))
-        return self._host_facts[1]
+        return self.view.facts()
 
 
 class Pass:

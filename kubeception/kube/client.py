@@ -120,14 +120,6 @@ class Cluster:
         """URL of the API server."""
         return str(self.configuration.host)
 
-    def listens(self) -> bool:
-        """Whether anything accepts connections there: the cheapest question there is."""
-        url = urlsplit(self.server)
-        address = (url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
-        with suppress(OSError), socket.create_connection(address, self._connect_seconds):
-            return True
-        return False
-
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """An object, or None when it doesn't exist."""
         with suppress(NotFoundError):
@@ -436,6 +428,13 @@ class Cluster:
         return context
 
 
+def listens(address: tuple[str, int], seconds: float = 2.0) -> bool:
+    """Whether anything accepts connections at a host and port: the cheapest question there is."""
+    with suppress(OSError), socket.create_connection(address, seconds):
+        return True
+    return False
+
+
 VERBS: Final = {
     "GET": "reading",
     "POST": "creating",
@@ -497,16 +496,19 @@ def _read_token(path: Path, configuration: Configuration) -> None:
 def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
     """The kubeconfig's one context, with whatever credential plug-in it names."""
     configuration = Configuration()
-    files = [entry["user"].get("tokenFile") for entry in kubeconfig.get("users") or ()]
+    users = [entry["user"] for entry in kubeconfig.get("users") or ()]
     try:
         kubernetes_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
             kubeconfig, client_configuration=configuration, persist_config=False
         )
     except (kubernetes_config.ConfigException, KeyError, TypeError, ValueError) as error:
         raise ApiError(f"{title}: its kubeconfig can't be used: {error}") from None
-    if files and files[0]:
+    # The library's own hook reads the environment at each request: only plug-ins need one.
+    if not any({"exec", "auth-provider"} & user.keys() for user in users):
+        configuration.refresh_api_key_hook = None
+    if file := users[0].get("tokenFile") if users else None:
         configuration.refresh_api_key_hook = partial(  # type: ignore[assignment]  # untyped there
-            _read_token, Path(files[0])
+            _read_token, Path(file)
         )
     configuration.connection_pool_maxsize = CONNECTIONS
     configuration.retries = urllib3.Retry(

@@ -11,6 +11,8 @@ from typing import Final
 import kopf
 
 from kubeception import __version__
+from kubeception.engine.reconcile import now
+from kubeception.engine.view import HostView
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
 from kubeception.kube.kubeconfig import default_paths, load
@@ -68,7 +70,15 @@ class _Operator:
             host, options.namespace, options.identity, elected=options.leader_election
         )
         self.watches = HostWatches(host)
-        desk = Desk(host, self.leadership, self.lanes, self.metrics, options.resync, self.watches)
+        desk = Desk(
+            host,
+            self.leadership,
+            self.lanes,
+            self.metrics,
+            options.resync,
+            self.watches,
+            HostView(host, now),
+        )
         self.tenants = Tenants(desk)
         self.leadership.gained = self.tenants.host_answers
         self.expected: set[tuple[str, str]] | None = None

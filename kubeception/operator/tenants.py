@@ -16,6 +16,7 @@ from kubeception.engine.lease import DURATION
 from kubeception.engine.limit import Limit
 from kubeception.engine.reconcile import Engine
 from kubeception.engine.report import Report
+from kubeception.engine.view import HostView
 from kubeception.errors import KubeceptionError, NotFoundError
 from kubeception.kube.client import Cluster
 from kubeception.operator.backoff import Backoff, Trouble, trouble
@@ -46,6 +47,7 @@ class Desk:
     metrics: Metrics
     resync: float
     watches: HostWatches
+    view: HostView
 
 
 @dataclass
@@ -103,6 +105,7 @@ class Tenant:
             await self._task
         if self._engine is not None:
             await asyncio.to_thread(self._engine.close)
+        self.desk.view.forget(self.uid)
         self.desk.metrics.forget(self.key)
 
     async def _work(self) -> None:
@@ -157,7 +160,9 @@ class Tenant:
                 names.nodes_namespace(self.uid, name),
             )
             changes = TenantChanges(self.desk.watches, spaces, self._wake_from_thread)
-            self._engine = Engine(self.desk.host, namespace, name, changes=changes)
+            self._engine = Engine(
+                self.desk.host, namespace, name, changes=changes, view=self.desk.view
+            )
         return self._engine.step(limit)
 
     def _judge(self, report: Report) -> tuple[Trouble | None, float]:

@@ -80,7 +80,8 @@ def text(template: str, values: Mapping[str, Any]) -> str:
 
 def document(obj: Object) -> str:
     """An object as the YAML text a ConfigMap or Secret carries."""
-    return yaml.safe_dump(obj, sort_keys=False)
+    said: str = yaml.dump(obj, Dumper=_Dumper, sort_keys=False)
+    return said
 
 
 def _load(template: Template, values: Mapping[str, Any]) -> Object:
@@ -89,3 +90,4 @@ def _load(template: Template, values: Mapping[str, Any]) -> Object:
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
