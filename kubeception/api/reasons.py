@@ -34,10 +34,25 @@ class Reason(StrEnum):
         "It is being made or changed; the message says what is next.",
     )
     NOT_CREATED = "NotCreated", Actor.NOBODY, "It hasn't been made yet."
-    NO_ADDRESS = "NoAddress", Actor.HOST, "The host has given the API server's Service no address."
+    LOAD_BALANCER_PENDING = (
+        "LoadBalancerPending",
+        Actor.HOST,
+        "The host has given the Service of type LoadBalancer no address: is anything there that does?",
+    )
+    DATASTORE_NOT_READY = "DatastoreNotReady", Actor.NOBODY, "The control plane waits for etcd."
+    NO_ADDRESS = (
+        "NoAddress",
+        Actor.NOBODY,
+        "The host has given the API server's Service no address.",
+    )
     NO_ANSWER = "NoAnswer", Actor.NOBODY, "The API server runs and doesn't answer yet."
     REPLICAS_NOT_READY = "ReplicasNotReady", Actor.NOBODY, "Pods are there and not ready yet."
     NODES_NOT_READY = "NodesNotReady", Actor.NOBODY, "Workers are being made, boot, join or leave."
+    MACHINE_NOT_STARTED = (
+        "MachineNotStarted",
+        Actor.HOST,
+        "The host doesn't start a worker's machine.",
+    )
     RETRYING = (
         "Retrying",
         Actor.NOBODY,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from kubeception.api.reasons import Reason
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Key, Object
 
@@ -26,10 +27,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Readiness:
-    """How far a component is, why (a CamelCase reason) and in words."""
+    """How far a component is, why, and in words."""
 
     state: State
-    reason: str
+    reason: Reason
     message: str = ""
 
     @property
@@ -37,15 +38,15 @@ class Readiness:
         return self.state is State.READY
 
     @classmethod
-    def ready(cls, message: str = "") -> "Readiness":
-        return cls(State.READY, "Ready", message)
+    def ready(cls, message: str = "", reason: Reason = Reason.READY) -> "Readiness":
+        return cls(State.READY, reason, message)
 
     @classmethod
-    def waiting(cls, message: str, reason: str = "Waiting") -> "Readiness":
+    def waiting(cls, message: str, reason: Reason = Reason.WAITING) -> "Readiness":
         return cls(State.WAITING, reason, message)
 
     @classmethod
-    def failed(cls, message: str, reason: str) -> "Readiness":
+    def failed(cls, message: str, reason: Reason = Reason.FAILED) -> "Readiness":
         return cls(State.FAILED, reason, message)
 
 
@@ -77,7 +78,7 @@ class Component:
 def deployment_ready(deployment: Object | None) -> Readiness:
     """Whether all replicas of the current generation of a Deployment or StatefulSet are ready."""
     if deployment is None:
-        return Readiness.waiting("not created yet", "NotCreated")
+        return Readiness.waiting("not created yet", Reason.NOT_CREATED)
     status = deployment.get("status", {})
     want = deployment["spec"].get("replicas", 1)
     have = status.get("readyReplicas", 0)
@@ -85,16 +86,16 @@ def deployment_ready(deployment: Object | None) -> Readiness:
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     if observed and have >= want and current >= want:
         return Readiness.ready(f"{have}/{want} replicas ready")
-    return Readiness.waiting(f"{have}/{want} replicas ready", "ReplicasNotReady")
+    return Readiness.waiting(f"{have}/{want} replicas ready", Reason.REPLICAS_NOT_READY)
 
 
 def daemonset_ready(daemonset: Object | None) -> Readiness:
     """Whether every node that should run a DaemonSet's pod has a ready one."""
     if daemonset is None:
-        return Readiness.waiting("not created yet", "NotCreated")
+        return Readiness.waiting("not created yet", Reason.NOT_CREATED)
     status = daemonset.get("status", {})
     want, have = status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
     observed = status.get("observedGeneration", 0) >= daemonset["metadata"].get("generation", 0)
     if not observed or have < want:
-        return Readiness.waiting(f"{have}/{want} pods ready", "PodsNotReady")
+        return Readiness.waiting(f"{have}/{want} pods ready", Reason.REPLICAS_NOT_READY)
     return Readiness.ready(f"{have}/{want} pods ready")

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator, Mapping
 
 from kubeception import names
+from kubeception.api.reasons import Reason
 from kubeception.components.base import Component, Readiness, deployment_ready
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
@@ -59,7 +60,7 @@ class ControlPlane(Component):
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
         deployment = seen.get(("Deployment", ctx.namespace, "control-plane"))
         if deployment is None and _comes_too_early(ctx):
-            return Readiness.waiting("waits for etcd and its volume", "DatastoreNotReady")
+            return Readiness.waiting("waits for etcd and its volume", Reason.DATASTORE_NOT_READY)
         return deployment_ready(deployment)
 
 

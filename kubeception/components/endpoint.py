@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from kubeception.api.reasons import Reason
 from kubeception.components.base import Component, Readiness
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT, API_SERVICE, ETCD_SERVICE, TUNNEL_PORT
@@ -27,10 +28,10 @@ class EndpointServices(Component):
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
         endpoint = ctx.endpoint
         if endpoint is None:
-            return Readiness.waiting("the Service has no address yet", "NoAddress")
+            return Readiness.waiting("the Service has no address yet", Reason.NO_ADDRESS)
         if endpoint.pending:
             return Readiness.waiting(
                 "the host has not given the Service of type LoadBalancer an address yet",
-                "LoadBalancerPending",
+                Reason.LOAD_BALANCER_PENDING,
             )
         return Readiness.ready(endpoint.url)

@@ -10,6 +10,7 @@ from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.engine import nodes
 from kubeception.engine.apply import prepare, write_one
+from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
 from kubeception.engine.scale import scale
 from kubeception.errors import ApiError, ConflictError
@@ -25,6 +26,9 @@ DRAIN_LIMIT: Final = timedelta(minutes=3)
 DRAIN_RETRY: Final = 2.0
 """Seconds after which an eviction that a PodDisruptionBudget forbade is tried again."""
 COMPONENT: Final = "machines"
+DRAIN_ENDED: Final = (
+    f"pods were left on it {DRAIN_LIMIT.seconds // 60} minutes after it was told to go"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Machines:
     """Labels of the host's nodes."""
     again: float | None = None
     """Seconds after which another look is due although nothing was heard."""
+    news: list[News] = field(default_factory=list)
     seen: list[Machine] = field(default_factory=list)
     by_node: dict[str, Object] = field(default_factory=dict)
     tokens: dict[str, Object] = field(default_factory=dict)
@@ -137,6 +142,7 @@ class Machines:
         if machine.joined_instance != machine.instance:
             self._annotate(machine, names.INSTANCE_ANNOTATION, machine.instance)
             self.seen = [m if m.name != machine.name else _joined(m) for m in self.seen]
+            self._tell(machine, NORMAL, "NodeJoined", f"node {machine.name} joined")
         if token := self.tokens.pop(machine.name, None):
             tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
 
@@ -161,6 +167,8 @@ class Machines:
         plan = scale(pool.spec.replicas, mine, self._ready, self.ctx.facts.now)
         for machine in plan.discard:
             self._delete(machine)
+            why = f"machine {machine.name} is beyond use: {machine.message}"
+            self._tell(machine, WARNING, "MachineDiscarded", why)
         for machine in plan.drain:
             self._drain(machine)
         if plan.add and self.tenant is not None and self.ctx.endpoint is not None:
@@ -194,7 +202,10 @@ class Machines:
         if since is None:
             since = now
             self._annotate(machine, names.DRAINING_ANNOTATION, _time(now))
+            self._tell(machine, NORMAL, "NodeLeaving", f"machine {machine.name} is to go")
         if node is None or tenant is None or now - since > DRAIN_LIMIT:
+            if now - since > DRAIN_LIMIT:
+                self._tell(machine, WARNING, "DrainEnded", f"{machine.name}: {DRAIN_ENDED}")
             if node is not None or tenant is not None or now - since > DRAIN_LIMIT:
                 self._delete(machine)
             return
@@ -248,6 +259,9 @@ class Machines:
             labels = obj["metadata"].get("labels", {})
             if key[:2] == ("Secret", self.ctx.nodes_namespace) and names.MACHINE_LABEL in labels:
                 yield obj
+
+    def _tell(self, machine: Machine, kind: str, reason: str, message: str) -> None:
+        self.news.append(News(kind, reason, message, machine.pool))
 
     def _annotate(self, machine: Machine, key: str, value: str) -> None:
         patch = {"metadata": {"annotations": {key: value}}}

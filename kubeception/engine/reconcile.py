@@ -3,28 +3,31 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, Final, Self
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
 
 from kubeception import names
-from kubeception.api.v1alpha1 import TenantCluster
+from kubeception.api.reasons import Reason
+from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine import access, observe
-from kubeception.engine.apply import Target, apply, contains
+from kubeception.engine.apply import Target, apply
 from kubeception.engine.changes import Changes
 from kubeception.engine.delete import delete
+from kubeception.engine.events import emit, publish
+from kubeception.engine.explain import explain
 from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
-from kubeception.engine.status import cluster_status, pool_status
-from kubeception.engine.view import HostView
+from kubeception.engine.status import cluster_status, paused_status, pool_status, refused_status
 from kubeception.errors import (
     ApiError,
     ConflictError,
     KubeceptionError,
     NotFoundError,
+    SpecError,
     StoppedError,
 )
 from kubeception.kube.client import Cluster
@@ -40,6 +43,7 @@ HOST_WATCHED: Final = ("Deployment", "Service", "StatefulSet")
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "DaemonSet", "Deployment", "Node")
 REACH_SECONDS: Final = 2.0
 """How long the API server of a control plane that is ready may take to be reached."""
+HOST_FACTS_LIFE: Final = timedelta(seconds=30)
 
 
 def now() -> datetime:
@@ -59,13 +63,12 @@ class Engine:
         keys: KeySource | None = None,
         clock: Callable[[], datetime] = now,
         changes: Changes | None = None,
-        view: HostView | None = None,
     ) -> None:
         self.host, self.namespace, self.name = host, namespace, name
         self.keys, self.clock = keys or RandomKeys(), clock
         self.changes = changes or Changes()
         self.link = Link(host, self.changes.wake)
-        self.view = view or HostView(host, clock)
+        self._host_facts: tuple[datetime, HostFacts] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,16 +84,44 @@ class Engine:
     def step(self, limit: Limit | None = None) -> Report:
         """One pass.
 
-        Raises NotFoundError when there is no such TenantCluster, ApiError when the host doesn't answer,
-        and StoppedError when `limit` ended it.
+        Raises NotFoundError when there is no such TenantCluster, SpecError for one that can't be read,
+        ApiError when the host doesn't answer, and StoppedError when `limit` ended it.
         """
         host = self.host.limited(limit)
+        try:
+            return self._step(host, limit)
+        except SpecError as error:
+            return self._unreadable(host, error)
+
+    def _step(self, host: Cluster, limit: Limit | None) -> Report:
         cluster = observe.find_cluster(host, self.namespace, self.name)
         if cluster is None:
             raise NotFoundError(f"{self.host.title}: no TenantCluster {self.namespace}/{self.name}")
+        if cluster.paused:
+            return paused(host, cluster, self.clock())
         if cluster.metadata.deletion_timestamp:
-            return delete(host, cluster, self.clock())
+            return self._delete(host, cluster)
         return Pass(self, host, cluster, limit).run()
+
+    def _delete(self, host: Cluster, cluster: TenantCluster) -> Report:
+        return delete(host, cluster, self.clock())
+
+    def _unreadable(self, host: Cluster, error: SpecError) -> Report:
+        """What can be done with a TenantCluster, or a pool of it, that isn't understood: to say so, or to remove it.
+
+        Raises the error again unless it is being deleted.
+        """
+        found = host.get("TenantCluster", self.name, self.namespace)
+        if found is None:
+            raise error
+        plain = {"paused", "deletionPolicy"}
+        spec = {key: value for key, value in found["spec"].items() if key in plain}
+        cluster = parse_cluster({**found, "spec": spec})
+        if cluster.metadata.deletion_timestamp and not cluster.paused:
+            return self._delete(host, cluster)
+        now = self.clock()
+        publish(host, cluster, refused_status(cluster, error, now), now)
+        raise error
 
     def context(self) -> PlanContext:
         """The plan as it follows from what the host has now; nothing is written."""
@@ -105,9 +136,7 @@ class Engine:
         objects = self._objects(host, cluster)
         pools = observe.find_pools(host, cluster)
         facts = observe.facts(self.clock(), self.host_facts(), objects)
-        ctx = PlanContext(cluster, pools, facts, self.keys)
-        new = ctx.facts.seen("Namespace", "", ctx.namespace) is None
-        return self.view.plan(ctx) if new else ctx
+        return PlanContext(cluster, pools, facts, self.keys)
 
     def _objects(self, host: Cluster, cluster: TenantCluster) -> list[Object]:
         """The tenant's objects; what keeps an operator from reading them is mended first."""
@@ -131,7 +160,18 @@ class Engine:
 
     def host_facts(self) -> HostFacts:
         """The host as it was a short time ago."""
-        return self.view.facts()
+        moment = self.clock()
+        if self._host_facts is None or moment - self._host_facts[0] > HOST_FACTS_LIFE:
+            self._host_facts = (moment, observe.observe_host(self.host))
+        return self._host_facts[1]
+
+
+def paused(host: Cluster, cluster: TenantCluster, moment: datetime) -> Report:
+    """The pass over a tenant that is to be left alone: only that it is so is written."""
+    report = Report(cluster)
+    publish(host, cluster, paused_status(cluster, moment), moment)
+    report.writes = host.writes.count
+    return report
 
 
 class Pass:
@@ -149,8 +189,6 @@ class Pass:
 
     def run(self) -> Report:
         """All that can be done now."""
-        if self.report.cluster.spec.paused:
-            return self.report
         self._add_finalizer()
         ctx = self._observe()
         try:
@@ -163,6 +201,7 @@ class Pass:
             self._machines(ctx)
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
+        explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
         self.report.writes = sum(c.writes.count for c in (self.host, *self._tenants))
         return self.report
@@ -253,44 +292,42 @@ class Pass:
             machines = Machines(self.host, self.tenant, provider, ctx, labels)
             try:
                 self.report.machines += machines.reconcile()
+                self.report.news += machines.news
             except StoppedError:
                 raise
             except ApiError as error:
                 self._lost(error)
             except KubeceptionError as error:
                 self._failed(error)
-            self.report.again = machines.again
+            if machines.again is not None:
+                self.report.look_again(machines.again)
 
     def _status(self, ctx: PlanContext) -> None:
-        """Write what is reported, where it differs from what is written there."""
-        try:
-            wanted: list[tuple[Any, Object]] = [(ctx.cluster, cluster_status(ctx, self.report))]
-            wanted += [(pool, pool_status(ctx, pool, self.report)) for pool in ctx.pools]
-        except KubeceptionError as error:  # without ranges there is nothing to report
-            self._failed(error)
-            return
-        for resource, status in wanted:
-            if not contains(resource.status, status):
-                kind, meta = resource.kind, resource.metadata
-                patch = {"status": status}
-                self.host.patch(kind, meta.name, patch, meta.namespace, subresource="status")
+        """Write what is reported, and tell what happened."""
+        now = ctx.facts.now
+        publish(self.host, ctx.cluster, cluster_status(ctx, self.report), now)
+        for pool in ctx.pools:
+            publish(self.host, pool, pool_status(ctx, pool, self.report), now)
+        pools = {pool.name: pool for pool in ctx.pools}
+        for news in self.report.news:
+            emit(self.host, pools.get(news.pool, ctx.cluster), [news], now)
 
     def _refused(self, component: Component, error: KubeceptionError) -> None:
         """An error of one component: to be tried again, or to be mended by a person."""
         if component.side is Side.TENANT and isinstance(error, ApiError):
             self._lost(error)
         if isinstance(error, ApiError) and error.status in MENDED_BY_TIME:
-            self.report.again = 0.5
-            self.report.record(component, Readiness.waiting(error.message, error.reason or "Retry"))
+            self.report.look_again(0.5)
+            self.report.record(component, Readiness.waiting(error.message, Reason.RETRYING))
         else:
-            self.report.record(component, Readiness.failed(error.message, "Refused"))
+            self.report.record(component, Readiness.failed(error.message, Reason.REQUEST_REFUSED))
             self._failed(error)
 
     def _lost(self, error: ApiError) -> None:
         if error.status == 0:
             self.engine.link.lost()
             self.tenant, self.report.api_answers = None, False
-        self.report.again = 0.5
+        self.report.look_again(0.5)
 
     def _failed(self, error: KubeceptionError) -> None:
         if error.message not in [known.message for known in self.report.failures]:

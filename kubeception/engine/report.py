@@ -1,11 +1,16 @@
 """What one pass found and did: the engine's answer to whoever runs it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster
+from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine.machines import MachineState
+from kubeception.engine.news import News
 from kubeception.errors import KubeceptionError
+from kubeception.providers.base import Phase
 
 
 @dataclass
@@ -15,7 +20,11 @@ class Report:
     cluster: TenantCluster
     components: dict[str, tuple[Component, Readiness]] = field(default_factory=dict)
     """By name, in the order they were applied."""
+    steps: int = len(COMPONENTS)
+    """How many of them there are when all are done."""
     machines: list[MachineState] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+    """What was done to machines, for whoever wants to know."""
     nodes_wanted: int = 0
     endpoint: str = ""
     api_answers: bool = False
@@ -32,8 +41,45 @@ class Report:
 
     def ok(self, component: str) -> bool:
         """Whether a component is ready."""
+        return self.readiness(component).ok
+
+    def readiness(self, component: str) -> Readiness:
+        """How far a component is."""
         found = self.components.get(component)
-        return found is not None and found[1].ok
+        return found[1] if found else Readiness.waiting("not looked at yet", Reason.NOT_CREATED)
+
+    def look_again(self, seconds: float) -> None:
+        """Another pass is due after these seconds at the latest."""
+        self.again = seconds if self.again is None else min(self.again, seconds)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the tenant is left alone."""
+        return self.cluster.paused
+
+    @property
+    def datastore(self) -> Readiness:
+        """How far etcd is."""
+        return self.readiness("etcd")
+
+    @property
+    def api_server(self) -> Readiness:
+        """Whether the API server answers, and if not, why."""
+        if self.api_answers:
+            return Readiness.ready(self.endpoint)
+        runs = self.readiness("control-plane")
+        return runs if not runs.ok else Readiness.waiting(NO_ANSWER, Reason.NO_ANSWER)
+
+    @property
+    def addons(self) -> Readiness:
+        """How far what runs in the tenant is."""
+        for component, readiness in self.components.values():
+            if component.side is Side.TENANT and not readiness.ok:
+                said = f"{component.title or component.name}: {readiness.message}"
+                return Readiness(readiness.state, readiness.reason, said)
+        return (
+            Readiness.ready() if self.api_answers else Readiness.waiting("waits for the API server")
+        )
 
     @property
     def nodes_ready(self) -> int:
@@ -42,15 +88,11 @@ class Report:
     @property
     def nodes(self) -> Readiness:
         """How far the machines are, all pools together."""
-        have, want = self.nodes_ready, self.nodes_wanted
-        summary = f"{have}/{want} nodes ready"
-        others = [s for s in self.machines if not s.ready]
-        if have == want and not others:
-            return Readiness.ready(summary)
-        said = "; ".join(
-            f"{s.machine.name}: {s.machine.message or s.state.lower()}" for s in others[:3]
-        )
-        return Readiness.waiting(f"{summary}{', ' if said else ''}{said}", "NodesNotReady")
+        return _nodes(self.machines, self.nodes_wanted)
+
+    def nodes_of(self, pool: str, replicas: int) -> Readiness:
+        """How far the machines of a pool are."""
+        return _nodes([s for s in self.machines if s.machine.pool == pool], replicas)
 
     @property
     def ready(self) -> bool:
@@ -63,14 +105,53 @@ class Report:
         )
 
     @property
-    def waits_for(self) -> str:
-        """The first thing that isn't ready, in words; empty when all is.
+    def progress(self) -> int:
+        """How much of what is to be done is done, in percent; 100 only when all is."""
+        done = sum(r.ok for _, r in self.components.values()) + min(
+            self.nodes_ready, self.nodes_wanted
+        )
+        return 100 if self.ready else min(99, 100 * done // (self.steps + self.nodes_wanted))
+
+    @property
+    def waiting(self) -> tuple[str, Readiness] | None:
+        """The first thing that isn't ready: its title, and how far it is.
 
         Nodes come before what runs on them: that waits for nothing else.
         """
-        waiting = [(c, r) for c, r in self.components.values() if not r.ok]
-        for component, readiness in waiting:
-            if component.side is Side.HOST or not self.api_answers or self.nodes.ok:
-                title = component.title or component.name
-                return f"{title}: {readiness.message or readiness.reason}"
-        return "" if self.nodes.ok else self.nodes.message
+        unready = [(c.side, c.title or c.name, r) for c, r in self.components.values() if not r.ok]
+        for side, title, readiness in unready:
+            if side is Side.HOST:
+                return title, readiness
+        if not self.api_answers:
+            return "", self.api_server
+        if not self.nodes.ok:
+            return "", self.nodes
+        return next(((title, readiness) for _, title, readiness in unready), None)
+
+    @property
+    def waits_for(self) -> str:
+        """What `waiting` is, in words; empty when all is ready."""
+        if self.waiting is None:
+            return ""
+        title, readiness = self.waiting
+        said = readiness.message or str(readiness.reason)
+        return f"{title}: {said}" if title else said
+
+
+NO_ANSWER = "the API server does not answer yet"
+
+
+def _nodes(machines: Iterable[MachineState], wanted: int) -> Readiness:
+    known = list(machines)
+    ready = sum(state.ready for state in known)
+    summary = f"{ready}/{wanted} nodes ready"
+    others = [s for s in known if not s.ready]
+    if ready == wanted and not others:
+        return Readiness.ready(summary)
+    stuck = any(s.machine.message and s.machine.phase is Phase.PENDING for s in others)
+    said = "; ".join(
+        f"{s.machine.name}: {s.machine.message or s.state.lower()}" for s in others[:3]
+    )
+    message = f"{summary}{', ' if said else ''}{said}"
+    reason = Reason.MACHINE_NOT_STARTED if stuck else Reason.NODES_NOT_READY
+    return Readiness.waiting(message, reason)

@@ -1,62 +1,124 @@
-"""A TenantCluster's and its pools' status, as a report says it."""
+"""A TenantCluster's and its pools' status, as a report says it: derived anew each time, written where it differs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from kubeception.api.v1alpha1 import NodePool
+from kubeception.api.reasons import TROUBLES, Reason
+from kubeception.api.status import Phase
+from kubeception.api.v1alpha1 import NodePool, TenantCluster
 from kubeception.components.base import Readiness
 from kubeception.engine.report import Report
+from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError
 from kubeception.plan.context import PlanContext
+
+Status = Mapping[str, Any]
+
+MESSAGE_LIMIT: Final = 1000
+"""Characters of a message: what a cluster says may be long, and is repeated in each list."""
+
+
+def clip(text: str) -> str:
+    """A text as it was found, cut to what a status or an event may hold."""
+    return text if len(text) <= MESSAGE_LIMIT else f"{text[: MESSAGE_LIMIT - 1]}…"
 
 
 def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
     """`status` of the TenantCluster."""
-    old = ctx.cluster.status
-    waiting = Readiness.waiting(report.waits_for, "InProgress")
-    failed = [
-        Readiness.failed(f.message, type(f).__name__.removesuffix("Error")) for f in report.failures
-    ]
-    ready = failed[0] if failed else Readiness.ready() if report.ready else waiting
-    answers = (
-        Readiness.ready(report.endpoint)
-        if report.api_answers
-        else Readiness.waiting("the API server does not answer yet", "NoAnswer")
-    )
-    parts = {"Ready": ready, "APIServerReady": answers, "NodesReady": report.nodes}
+    cluster, now = ctx.cluster, ctx.facts.now
+    ready = _ready(report)
+    phase = Phase.READY if ready.ok else Phase.FAILED if report.failures else Phase.PROGRESSING
+    parts = {
+        "Ready": ready,
+        "DatastoreReady": report.datastore,
+        "APIServerReady": report.api_server,
+        "AddonsReady": report.addons,
+        "NodesReady": report.nodes,
+        "Paused": Readiness.waiting("", Reason.NOT_PAUSED),
+    }
     return {
-        "observedGeneration": ctx.cluster.metadata.generation,
-        "phase": "Failed" if failed else "Ready" if report.ready else "Progressing",
+        "observedGeneration": cluster.metadata.generation,
+        "phase": str(phase),
+        "lastOperation": _operation(
+            cluster.status, _did(_kind(cluster, ready), report, ready.message), now
+        ),
         "version": ctx.spec.version,
         "endpoint": report.endpoint,
         "controlPlaneNamespace": ctx.namespace,
         "nodesNamespace": ctx.nodes_namespace,
-        "podCIDR": ctx.network.pod_cidr,
-        "serviceCIDR": ctx.network.service_cidr,
+        **_ranges(ctx),
         "nodes": report.nodes_wanted,
         "readyNodes": report.nodes_ready,
-        "conditions": _conditions(old, parts, ctx.cluster.metadata.generation, ctx.facts.now),
+        "conditions": conditions(cluster.status, parts, cluster.metadata.generation, now),
     }
 
 
 def pool_status(ctx: PlanContext, pool: NodePool, report: Report) -> dict[str, Any]:
-    """`status` of a NodePool; `replicas` and `selector` are what the scale subresource shows."""
+    """`status` of a NodePool."""
     mine = [state for state in report.machines if state.machine.pool == pool.name]
     ready = sum(state.ready for state in mine)
-    done = ready == pool.spec.replicas == len(mine)
-    summary = f"{ready}/{pool.spec.replicas} nodes ready"
-    readiness = Readiness.ready(summary) if done else Readiness.waiting(summary, "NodesNotReady")
     generation = pool.metadata.generation
+    parts = {"Ready": report.nodes_of(pool.name, pool.spec.replicas)}
     return {
         "observedGeneration": generation,
         "replicas": len(mine),
         "readyReplicas": ready,
-        "conditions": _conditions(pool.status, {"Ready": readiness}, generation, ctx.facts.now),
+        "conditions": conditions(pool.status, parts, generation, ctx.facts.now),
     }
 
 
-def _conditions(
-    old: Mapping[str, Any], parts: Mapping[str, Readiness], generation: int, now: datetime
+def paused_status(cluster: TenantCluster, now: datetime) -> dict[str, Any]:
+    """`status` of a TenantCluster that is left alone: as it was, but for the pause itself."""
+    why = "spec.paused is true" if cluster.spec.paused else "its annotation says so"
+    paused = Readiness.ready(f"{why}: nothing is changed or removed", Reason.PAUSED)
+    generation = cluster.metadata.generation
+    others = [c for c in cluster.status.get("conditions") or () if c["type"] != "Paused"]
+    made = conditions(cluster.status, {"Paused": paused}, generation, now)
+    return {
+        "observedGeneration": generation,
+        "phase": str(Phase.PAUSED),
+        "conditions": [*others, *made],
+    }
+
+
+def deleting_status(
+    cluster: TenantCluster, report: Report, forced: Sequence[str], now: datetime
+) -> dict[str, Any]:
+    """`status` of a TenantCluster that is being removed, with what lost its finalizers for that."""
+    old, generation = cluster.status, cluster.metadata.generation
+    parts = {"Ready": Readiness.waiting(report.waits_for, Reason.DELETING)}
+    known = {c["type"]: c for c in old.get("conditions") or ()}.get("ForcedDeletion", {})
+    before = str(known.get("message") or "").split("; ") if known else []
+    if all_forced := list(dict.fromkeys([*before, *forced])):
+        parts["ForcedDeletion"] = Readiness.ready("; ".join(all_forced), Reason.FINALIZERS_CLEARED)
+    operation = _operation(old, _did("Delete", report, report.waits_for), now)
+    return {
+        "observedGeneration": generation,
+        "phase": str(Phase.DELETING),
+        "lastOperation": operation,
+        "conditions": conditions(old, parts, generation, now),
+    }
+
+
+def refused_status(
+    cluster: TenantCluster, error: KubeceptionError, now: datetime
+) -> dict[str, Any]:
+    """`status` of a TenantCluster that can't be read or planned."""
+    report = Report(cluster, failures=[error])
+    ready = _ready(report)
+    kind = _kind(cluster, ready)
+    return {
+        "observedGeneration": cluster.metadata.generation,
+        "phase": str(Phase.FAILED),
+        "lastOperation": _operation(cluster.status, _did(kind, report, ready.message), now),
+        "conditions": conditions(
+            cluster.status, {"Ready": ready}, cluster.metadata.generation, now
+        ),
+    }
+
+
+def conditions(
+    old: Status, parts: Mapping[str, Readiness], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     """The conditions; each keeps its time as long as its status stays."""
     before = {c["type"]: c for c in old.get("conditions") or ()}
@@ -69,10 +131,67 @@ def _conditions(
             {
                 "type": name,
                 "status": status,
-                "reason": readiness.reason,
-                "message": readiness.message,
+                "reason": str(readiness.reason),
+                "message": clip(readiness.message),
                 "observedGeneration": generation,
-                "lastTransitionTime": since or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "lastTransitionTime": since or time(now),
             }
         )
     return result
+
+
+def time(moment: datetime) -> str:
+    """A moment as the API has it: RFC 3339, UTC, whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ready(report: Report) -> Readiness:
+    if report.failures:
+        first = report.failures[0]
+        return Readiness.failed(first.message, _reason(first))
+    if report.ready:
+        return Readiness.ready(f"{report.nodes.message}, API server at {report.endpoint}")
+    cause = report.waiting[1].reason if report.waiting else Reason.WAITING
+    return Readiness.waiting(report.waits_for, cause if cause in TROUBLES else Reason.IN_PROGRESS)
+
+
+def _reason(error: KubeceptionError) -> Reason:
+    for kind, reason in (
+        (SpecError, Reason.SPEC_REFUSED),
+        (ConflictError, Reason.CONFLICT),
+        (ApiError, Reason.REQUEST_REFUSED),
+    ):
+        if isinstance(error, kind):
+            return reason
+    return Reason.FAILED
+
+
+def _ranges(ctx: PlanContext) -> dict[str, str]:
+    try:
+        return {"podCIDR": ctx.network.pod_cidr, "serviceCIDR": ctx.network.service_cidr}
+    except KubeceptionError:  # it is among the failures
+        return {}
+
+
+def _kind(cluster: TenantCluster, ready: Readiness) -> str:
+    """Create until it was ready once, and as long as nothing has changed since."""
+    old = cluster.status.get("lastOperation") or {}
+    known = cluster.status.get("observedGeneration", 0)
+    if old and old.get("type") != "Create":
+        return "Reconcile"
+    succeeded = old.get("state") == "Succeeded"
+    same = ready.ok and known == cluster.metadata.generation
+    return "Reconcile" if succeeded and not same else "Create"
+
+
+def _operation(old: Status, wanted: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """`lastOperation`; its time stays as long as all else of it does."""
+    done = {**wanted, "description": clip(wanted["description"])}
+    known = dict(old.get("lastOperation") or {})
+    since = known.pop("lastUpdateTime", None)
+    return {**done, "lastUpdateTime": since if since and known == done else time(now)}
+
+
+def _did(kind: str, report: Report, description: str) -> dict[str, Any]:
+    state = "Error" if report.failures else "Succeeded" if report.ready else "Processing"
+    return {"type": kind, "state": state, "progress": report.progress, "description": description}

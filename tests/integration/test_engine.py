@@ -12,7 +12,7 @@ from kubeception import names
 from kubeception.engine.follow import until_gone
 from kubeception.engine.lease import Lease
 from kubeception.engine.reconcile import Engine, now
-from kubeception.errors import ApiError, ConflictError, WaitTimeoutError
+from kubeception.errors import ApiError, ConflictError, KubeceptionError, WaitTimeoutError
 from kubeception.kube.client import Cluster, Object
 from tests.integration.servers import ApiServer
 
@@ -122,10 +122,51 @@ def test_a_namespace_of_somebody_else_is_not_touched(host: Cluster, name: str) -
     host.delete("Namespace", namespace)
 
 
+def conditions(host: Cluster, name: str) -> dict[str, Object]:
+    found = host.get("TenantCluster", name, "default")
+    assert found
+    return {c["type"]: c for c in found["status"]["conditions"]}
+
+
+def events(host: Cluster, name: str, kind: str = "TenantCluster") -> list[Object]:
+    found = host.list("Event", "default", fields=f"involvedObject.name={name}")
+    return [event for event in found if event["involvedObject"]["kind"] == kind]
+
+
 def test_a_paused_cluster_is_left_alone(host: Cluster, name: str) -> None:
     host.apply(tenant_cluster(name, paused=True))
+    step(host, name)
     assert step(host, name) == 0
     assert host.get("Namespace", space(host, name)) is None
+    found = host.get("TenantCluster", name, "default")
+    assert found
+    assert found["status"]["phase"] == "Paused"
+    assert "finalizers" not in found["metadata"]
+    assert conditions(host, name)["Paused"]["status"] == "True"
+    assert [event["reason"] for event in events(host, name)] == ["Paused"]
+
+
+def test_a_pause_by_annotation_holds_changes_and_the_end_off(host: Cluster, name: str) -> None:
+    step(host, name)
+    namespace = space(host, name)
+    pause = {"metadata": {"annotations": {names.PAUSED_ANNOTATION: "true"}}}
+    host.patch("TenantCluster", name, pause, "default")
+    host.delete("Service", "etcd", namespace)
+    step(host, name)
+    assert host.get("Service", "etcd", namespace) is None
+    assert conditions(host, name)["DatastoreReady"]["status"] == "False"
+    host.delete("TenantCluster", name, "default")
+    with engine_of(host, name) as engine, pytest.raises(KubeceptionError, match="is paused"):
+        until_gone(engine, GONE_SECONDS, lambda _: None)
+    left = host.get("Namespace", namespace)
+    assert left
+    assert "deletionTimestamp" not in left["metadata"]
+    host.patch(
+        "TenantCluster",
+        name,
+        {"metadata": {"annotations": {names.PAUSED_ANNOTATION: None}}},
+        "default",
+    )
 
 
 def test_status_says_what_is_waited_for(host: Cluster, name: str) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from kubeception.api.reasons import Reason
 from kubeception.components.base import (
     Component,
     Readiness,
@@ -14,8 +15,8 @@ from tests.plans import plan
 def test_states() -> None:
     assert Readiness.ready("fine").ok
     assert not Readiness.waiting("not yet").ok
-    failed = Readiness.failed("broken", "Broken")
-    assert (failed.state, failed.reason, failed.message) == (State.FAILED, "Broken", "broken")
+    failed = Readiness.failed("broken", Reason.CONFLICT)
+    assert (failed.state, failed.reason, failed.message) == (State.FAILED, "Conflict", "broken")
 
 
 def test_a_component_without_a_judgement_is_ready_once_applied() -> None:
