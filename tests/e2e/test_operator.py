@@ -1,0 +1,232 @@
+"""An operator in the lab's host, and kubectl alone: a cluster with a node is made, made smaller and ended.
+
+The last file of its tier: while an operator is installed, commands give way to it.
+"""
+
+import json
+import os
+import random
+import signal
+import threading
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeception import names
+from tests.e2e.conftest import Lab
+from tests.e2e.test_create import Tenant, eventually, leftovers, roots, tenant_in, uid_of
+
+ROOT = Path(__file__).parents[2]
+INSTALL = ROOT / "manifests" / "install" / "kubeception.yaml"
+NAME = "e2e-operator"
+READY_SECONDS = 900
+KILLS = 4
+"""Of one operation: a pod that is never left alone for as long as it takes to start gets nothing done."""
+SYSTEM = ("-n", names.SYSTEM_NAMESPACE)
+ASKED = f"""\
+apiVersion: {names.API_VERSION}
+kind: TenantCluster
+metadata: {{name: {NAME}}}
+---
+apiVersion: {names.API_VERSION}
+kind: NodePool
+metadata: {{name: {NAME}}}
+spec:
+  clusterRef: {{name: {NAME}}}
+  replicas: 1
+"""
+
+
+@dataclass
+class Killer:
+    """Ends the operator again and again at random moments: its process by SIGKILL, or its pod without grace."""
+
+    lab: Lab
+    kills: int = 0
+
+    def run(self, over: threading.Event) -> None:
+        chance = random.Random()  # where it strikes is said by the operator's log
+        for _ in range(KILLS):
+            if over.wait(chance.uniform(1, 12)):
+                return
+            if chance.random() < 0.5 and (found := processes(self.lab)):
+                for pid in found:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        self.kills += 1
+            else:
+                gone = self.lab.kubectl(
+                    "delete", "pods", "--all", "--force", "--grace-period=0", *SYSTEM
+                )
+                self.kills += gone.count("deleted")
+
+
+def processes(lab: Lab) -> list[int]:
+    """The operator's processes in a lab's pods."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            ours = f"kubeception-{lab.name}/" in (process / "cgroup").read_text()
+            if b"kubeception.operator" in words and ours:
+                found.append(int(process.name))
+    return found
+
+
+@contextmanager
+def killed_at_random(lab: Lab) -> Iterator[Killer]:
+    """While this lasts, no operator lives long."""
+    killer, over = Killer(lab), threading.Event()
+    thread = threading.Thread(target=killer.run, args=(over,))
+    thread.start()
+    try:
+        yield killer
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def operated(lab: Lab) -> Iterator[Lab]:
+    """The lab with an operator, by kubectl."""
+    said = lab.kubectl("apply", "-f", str(INSTALL))
+    assert f"deployment.apps/{names.OPERATOR} created" in said
+    lab.kubectl("rollout", "status", f"deployment/{names.OPERATOR}", *SYSTEM, "--timeout=300s")
+    yield lab
+    command(lab, "uninstall", "--with-tenants")
+
+
+def command(lab: Lab, *words: str, code: int = 0) -> str:
+    """What a command of ours prints, to whatever."""
+    folder = Path(lab.kubeconfig).parent
+    done = Tenant(lab, NAME, folder).run(*words, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def tenant_of(lab: Lab, folder: Path) -> Tenant:
+    """The tenant's kubectl: with its administrator's certificate, as the host keeps it."""
+    found = json.loads(lab.kubectl("get", "tc", NAME, "-o", "json"))
+    space, endpoint = found["status"]["controlPlaneNamespace"], found["status"]["endpoint"]
+    secret = json.loads(lab.kubectl("get", "secret", "admin", "-n", space, "-o", "json"))
+    for name, data in secret["data"].items():
+        (folder / name).write_bytes(b64decode(data))
+    tenant = tenant_in(lab, folder, NAME)
+    ca, crt, key = (folder / name for name in ("serving-ca.crt", "client.crt", "client.key"))
+    for words in (
+        ("set-cluster", NAME, f"--server={endpoint}", f"--certificate-authority={ca}"),
+        ("set-credentials", NAME, f"--client-certificate={crt}", f"--client-key={key}"),
+        ("set-context", NAME, f"--cluster={NAME}", f"--user={NAME}"),
+    ):
+        lab.kubectl("config", *words, f"--kubeconfig={folder / 'kubeconfig'}")
+    return tenant
+
+
+def wait_for(lab: Lab, resource: str, condition: str) -> None:
+    lab.kubectl("wait", resource, f"--for={condition}", f"--timeout={READY_SECONDS}s")
+
+
+def spaces(lab: Lab) -> tuple[str, str]:
+    uid = uid_of(lab, NAME)
+    return names.control_plane_namespace(uid, NAME), names.nodes_namespace(uid, NAME)
+
+
+def pods(lab: Lab, *namespaces: str) -> dict[str, tuple[Any, ...]]:
+    """uid → name, node and restarts of each container."""
+    found = {}
+    for namespace in namespaces:
+        for pod in json.loads(lab.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]:
+            status = pod["status"]
+            containers = (
+                *status.get("initContainerStatuses", ()),
+                *status.get("containerStatuses", ()),
+            )
+            restarts = tuple((c["name"], c["restartCount"]) for c in containers)
+            found[pod["metadata"]["uid"]] = (pod["metadata"]["name"], restarts)
+    return found
+
+
+class TestOperator:
+    """In this order: each uses what the one before left."""
+
+    def test_kubectl_alone_makes_a_cluster_with_a_node_however_often_the_operator_is_killed(
+        self, operated: Lab, tmp_path: Path
+    ) -> None:
+        with killed_at_random(operated) as killer:
+            operated.kubectl("apply", "-f", "-", stdin=ASKED)
+            own, nodes = spaces(operated)
+            first = eventually("keys", lambda: roots(operated, own))
+            eventually(
+                "a machine",
+                lambda: operated.kubectl("get", "vm", "-n", nodes, "-o", "name").split(),
+            )
+            assert killer.kills
+        wait_for(operated, f"tc/{NAME}", "condition=Ready")
+        wait_for(operated, f"np/{NAME}", "condition=Ready")
+        tenant = tenant_of(operated, tmp_path)
+        assert len(tenant.nodes()) == 1
+        assert len(operated.kubectl("get", "vm", "-n", nodes, "-o", "name").split()) == 1
+        kept = roots(operated, own)
+        assert {key: kept[key] for key in first} == first
+        secrets = tenant.kubectl("get", "secrets", "-n", "kube-system", "-o", "name")
+        assert "bootstrap-token" not in secrets
+
+    def test_a_command_gives_way_to_the_operator(self, operated: Lab) -> None:
+        said = command(operated, "create", NAME, "--no-merge")
+        assert "✓ Nodes  1/1 nodes ready" in said
+        leases = operated.kubectl("get", "leases", "-n", "default", "-o", "name")
+        assert NAME not in leases
+
+    def test_an_upgrade_restarts_no_pod_of_the_tenant(self, operated: Lab) -> None:
+        before, operators = pods(operated, *spaces(operated)), pods(operated, SYSTEM[1])
+        said = command(operated, "upgrade")
+        assert "✓ Operator" in said
+        assert pods(operated, *spaces(operated)) == before
+        assert before
+        gone = eventually(
+            "the earlier pods", lambda: not {*operators} & {*pods(operated, SYSTEM[1])}
+        )
+        assert gone
+        assert "nothing changed" in command(operated, "upgrade")
+        wait_for(operated, f"tc/{NAME}", "condition=Ready")
+        assert pods(operated, *spaces(operated)) == before
+
+    def test_uninstall_refuses_while_there_is_a_tenant(self, operated: Lab) -> None:
+        said = command(operated, "uninstall", code=1)
+        assert f"default/{NAME}" in said
+        assert operated.kubectl("get", "deployment", names.OPERATOR, *SYSTEM, "-o", "name")
+
+    def test_a_pool_shrinks_however_often_the_operator_is_killed(self, operated: Lab) -> None:
+        _, nodes = spaces(operated)
+        with killed_at_random(operated) as killer:
+            operated.kubectl("scale", f"np/{NAME}", "--replicas=0")
+            eventually(
+                "no machine",
+                lambda: not operated.kubectl("get", "vm", "-n", nodes, "-o", "name").split(),
+            )
+            eventually("a kill", lambda: killer.kills)
+        wait_for(operated, f"np/{NAME}", "jsonpath={.status.replicas}=0")
+        wait_for(operated, f"tc/{NAME}", "condition=Ready")
+        secrets = operated.kubectl("get", "secrets", "-n", nodes, "-o", "name").split()
+        assert secrets == []
+
+    def test_nothing_is_left_however_often_the_operator_is_killed(self, operated: Lab) -> None:
+        uid = uid_of(operated, NAME)
+        with killed_at_random(operated):
+            operated.kubectl("delete", "tc", NAME, "--wait=false")
+            eventually(
+                "the end", lambda: NAME not in operated.kubectl("get", "tc,np", "-o", "name")
+            )
+        assert leftovers(operated, uid, NAME) == ""
+
+    def test_uninstall_leaves_nothing(self, operated: Lab) -> None:
+        command(operated, "uninstall")
+        label = names.COMPONENT_LABEL
+        kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,crds"
+        assert operated.kubectl("get", kinds, "-A", "-l", label, "-o", "name") == ""
+        assert names.GROUP not in operated.kubectl("api-resources", "-o", "name")
