@@ -43,10 +43,15 @@ class _Goal:
 
 
 class Link:
-    """A search for the way, in threads of its own, until one is found."""
+    """A search for the way, in threads of its own, until one is found.
 
-    def __init__(self, host: Cluster, wake: Callable[[], None]) -> None:
-        self._host, self._wake = host, wake
+    `wake` is called when it was, `gone` with a client that isn't to be used any more.
+    """
+
+    def __init__(
+        self, host: Cluster, wake: Callable[[], None], gone: Callable[[Cluster], None]
+    ) -> None:
+        self._host, self._wake, self._gone = host, wake, gone
         self._found: Cluster | None = None
         self._goal: _Goal | None = None
         self._forward: PortForward | None = None
@@ -97,6 +102,7 @@ class Link:
         for search in self._searches:
             search.join(END_SECONDS)
         if self._found is not None:
+            self._gone(self._found)
             self._found.close()
         if self._forward is not None:
             self._forward.close()

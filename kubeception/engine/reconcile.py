@@ -1,9 +1,9 @@
 """One pass over a tenant: observe, plan, apply, report. It may be ended anywhere and started again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Self
 
 from kubeception import names
@@ -22,6 +22,7 @@ from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
 from kubeception.engine.status import cluster_status, paused_status, pool_status, refused_status
+from kubeception.engine.view import HostView
 from kubeception.errors import (
     ApiError,
     ConflictError,
@@ -39,11 +40,10 @@ from kubeception.providers import PROVIDERS
 MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Answers that may be others at the next pass; 0 is none at all."""
 
-HOST_WATCHED: Final = ("Deployment", "Service", "StatefulSet")
-TENANT_WATCHED: Final = ("CertificateSigningRequest", "DaemonSet", "Deployment", "Node")
+TENANT_WATCHED: Final = ("CertificateSigningRequest", "Node")
+"""What passes look at in a tenant beside what they wrote there."""
 REACH_SECONDS: Final = 2.0
 """How long the API server of a control plane that is ready may take to be reached."""
-HOST_FACTS_LIFE: Final = timedelta(seconds=30)
 
 
 def now() -> datetime:
@@ -63,12 +63,15 @@ class Engine:
         keys: KeySource | None = None,
         clock: Callable[[], datetime] = now,
         changes: Changes | None = None,
+        view: HostView | None = None,
+        patience: float = REACH_SECONDS,
     ) -> None:
         self.host, self.namespace, self.name = host, namespace, name
         self.keys, self.clock = keys or RandomKeys(), clock
         self.changes = changes or Changes()
-        self.link = Link(host, self.changes.wake)
-        self._host_facts: tuple[datetime, HostFacts] | None = None
+        self.link = Link(host, self.changes.wake, self.changes.forget)
+        self.view = view or HostView(host, clock)
+        self.patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +107,8 @@ class Engine:
         return Pass(self, host, cluster, limit).run()
 
     def _delete(self, host: Cluster, cluster: TenantCluster) -> Report:
+        if self.host_facts().operator:
+            access.mend(host, cluster)
         return delete(host, cluster, self.clock())
 
     def _unreadable(self, host: Cluster, error: SpecError) -> Report:
@@ -136,7 +141,9 @@ class Engine:
         objects = self._objects(host, cluster)
         pools = observe.find_pools(host, cluster)
         facts = observe.facts(self.clock(), self.host_facts(), objects)
-        return PlanContext(cluster, pools, facts, self.keys)
+        ctx = PlanContext(cluster, pools, facts, self.keys)
+        new = ctx.facts.seen("Namespace", "", ctx.namespace) is None
+        return self.view.plan(ctx) if new else ctx
 
     def _objects(self, host: Cluster, cluster: TenantCluster) -> list[Object]:
         """The tenant's objects; what keeps an operator from reading them is mended first."""
@@ -160,10 +167,7 @@ class Engine:
 
     def host_facts(self) -> HostFacts:
         """The host as it was a short time ago."""
-        moment = self.clock()
-        if self._host_facts is None or moment - self._host_facts[0] > HOST_FACTS_LIFE:
-            self._host_facts = (moment, observe.observe_host(self.host))
-        return self._host_facts[1]
+        return self.view.facts()
 
 
 def paused(host: Cluster, cluster: TenantCluster, moment: datetime) -> Report:
@@ -223,7 +227,7 @@ class Pass:
         if self.tenant is not None:
             return ctx
         runs = self.report.ok("control-plane")
-        found = self.engine.link.wait(ctx, REACH_SECONDS if runs else 0)
+        found = self.engine.link.wait(ctx, self.engine.patience if runs else 0)
         if found is None:
             return ctx
         tenant = found.limited(self.limit)
@@ -267,6 +271,8 @@ class Pass:
             seen = apply(target, component.name, wanted, ctx.facts.tenant_objects)
             if self._place is not None:
                 self.engine.changes.saw(self._place, seen)
+                kinds = dict.fromkeys(obj["kind"] for obj in seen)
+                self.engine.changes.watch_all(self._place, kinds, labels=names.COMPONENT_LABEL)
             return seen, replace(ctx, facts=ctx.facts.with_tenant_objects(seen))
         target = Target(self.host, {names.CLUSTER_LABEL: ctx.id})
         seen = apply(target, component.name, wanted, ctx.facts.objects)
@@ -275,19 +281,21 @@ class Pass:
             fresh = [o for o in seen if o["kind"] == "RoleBinding"]
             fresh = [o for o in fresh if key_of(o) not in ctx.facts.objects]
             access.settle(self.host, [o["metadata"]["namespace"] for o in fresh])
-            self._watch_host(ctx)
+        self._watch_host(ctx, seen)
         return seen, replace(ctx, facts=ctx.facts.with_objects(seen))
 
-    def _watch_host(self, ctx: PlanContext) -> None:
-        changes = self.engine.changes
-        changes.watch_all(self.engine.host, HOST_WATCHED, ctx.namespace)
-        if any(pool.spec.replicas for pool in ctx.pools):
-            for provider in PROVIDERS.values():
-                changes.watch_all(self.engine.host, provider.kinds, ctx.nodes_namespace)
+    def _watch_host(self, ctx: PlanContext, seen: Iterable[Object]) -> None:
+        """Hear of it when something of what was applied changes or goes, a label of ours included."""
+        changes, labels = self.engine.changes, f"{names.CLUSTER_LABEL}={ctx.id}"
+        for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in seen):
+            changes.watch_all(self.engine.host, [kind], namespace, labels=labels)
 
     def _machines(self, ctx: PlanContext) -> None:
+        wanted = any(pool.spec.replicas for pool in ctx.pools)
         for provider in PROVIDERS.values():
-            nodes = self.host.list("Node") if any(p.spec.replicas for p in ctx.pools) else []
+            if wanted:
+                self.engine.changes.watch_all(self.engine.host, provider.kinds, ctx.nodes_namespace)
+            nodes = self.host.list("Node") if wanted else []
             labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
             machines = Machines(self.host, self.tenant, provider, ctx, labels)
             try:

@@ -27,6 +27,8 @@ from kubeception.operator.watches import HostWatches, TenantChanges
 
 SETTLE_SECONDS: Final = 0.03
 """Changes come in bunches: one pass for all that come this close together."""
+REACH_SECONDS: Final = 0.15
+"""How long a pass waits for a tenant's API that is known to run; one that is found later wakes it."""
 SPREAD: Final = 0.2
 """By which share the time between two passes over a quiet tenant varies."""
 
@@ -161,7 +163,12 @@ class Tenant:
             )
             changes = TenantChanges(self.desk.watches, spaces, self._wake_from_thread)
             self._engine = Engine(
-                self.desk.host, namespace, name, changes=changes, view=self.desk.view
+                self.desk.host,
+                namespace,
+                name,
+                changes=changes,
+                view=self.desk.view,
+                patience=REACH_SECONDS,
             )
         return self._engine.step(limit)
 

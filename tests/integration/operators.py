@@ -32,20 +32,19 @@ def until(look: Callable[[], T | None], seconds: float = 60, pause: float = 0.05
 
 
 class Operator:
-    """One process. Its log is a file of JSON lines."""
+    """One process, with the rights of an installed operator. Its log is a file of JSON lines."""
 
     def __init__(self, folder: Path, server: ApiServer, *flags: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.log = free_port(), folder / f"operator-{time.monotonic_ns()}.log"
         kubeconfig = folder / "kubeconfig.yaml"
         kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(yaml.safe_dump(server.kubeconfig))
+        kubeconfig.write_text(yaml.safe_dump(server.operator_kubeconfig()))
         command = [
             sys.executable,
             "-m",
             "kubeception.operator",
             f"--kubeconfig={kubeconfig}",
-            "--namespace=default",
             "--address=127.0.0.1",
             f"--port={self.port}",
             "--log-level=DEBUG",

@@ -107,14 +107,20 @@ class ApiServer:
     folder: Path
     kubeconfig: dict[str, Any]
     audit: Path
+    command: tuple[str, ...]
+    running: subprocess.Popen[bytes]
 
     def cluster(self, title: str = "host") -> Cluster:
         return Cluster(self.kubeconfig, title)
 
     def as_operator(self) -> Cluster:
         """The same server for one who has the token of the operator's ServiceAccount."""
+        return Cluster(self.operator_kubeconfig(), "host")
+
+    def operator_kubeconfig(self) -> dict[str, Any]:
+        """For the operator, with the rights it is installed with and no others."""
         user = {"name": "it", "user": {"token": OPERATOR_TOKEN}}
-        return Cluster({**self.kubeconfig, "users": [user]}, "host")
+        return {**self.kubeconfig, "users": [user]}
 
     def writes(self) -> list[str]:
         """`verb resource namespace/name` of every request of kubeception that could have changed something."""
@@ -184,7 +190,7 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
     }
     with process(folder, *command) as running:
-        server = ApiServer(folder, kubeconfig, audit)
+        server = ApiServer(folder, kubeconfig, audit, command, running)
         until_ready(server, running)
         yield server
 
