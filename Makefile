@@ -47,11 +47,17 @@ test: packages lint type unit ## all of it, the quickest first: this is what CI 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
 
+fuzz: venv ## 10,000 generated specs: each rendered, or refused by its field
+	KUBECEPTION_FUZZ=10000 $(BIN)/pytest --timeout 0 tests/property/test_bad_input.py
+
 coverage: venv ## which lines and branches the unit tier reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/golden
 
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(BIN)/pytest tests/integration
+
+fault: packages venv ## a fault at each request of a tenant's life; prints how many (an hour)
+	$(BIN)/python -m tests.fault
 
 e2e: packages venv ## tenants with virtual machines, in a lab of their own
 	$(IN_LAB) $(BIN)/pytest tests/e2e
@@ -72,6 +78,9 @@ type: venv ## mypy, strict
 golden: venv ## write the golden files anew; read the diff before you commit it
 	$(BIN)/pytest tests/golden --update-golden
 
+reference: venv ## write the pages of docs/ anew that are made from the program
+	$(BIN)/pytest tests/golden/test_pages.py --update-golden
+
 docs: venv ## the pages of docs/ as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -91,4 +100,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage integration e2e bench lint type golden docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench lint type golden reference docs venv packages

@@ -22,6 +22,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.CONTAINER_NOT_STARTED: LOOK,
     Reason.QUOTA_EXCEEDED: "Raise the ResourceQuota of the namespace the message names.",
     Reason.POD_REFUSED: f"An admission policy or webhook of the host refuses it. {LOOK}",
+    Reason.MACHINE_NOT_STARTED: "Mend what the message names: room on a host node, or the machine's image. "
+    "kubeception events NAME shows more.",
     Reason.SPEC_REFUSED: "kubeception edit NAME, and mend what the message names.",
     Reason.CONFLICT: "Look at the object the message names; delete or rename it if it is yours.",
     Reason.REQUEST_REFUSED: "Give whoever works on it the right that the message names.",

@@ -87,7 +87,14 @@ def down(name: str, *, purge: bool, verbose: bool) -> None:
 
 @lab.command(epilog=examples("lab status"))
 @name_option
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How it is printed.",
+)
 def status(name: str, output: str) -> None:
     """Show what the lab is made of and how each piece is."""
     from kubeception.lab import host, status as lab_status

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command(epilog=examples("render acme --workers 2", "render -f acme.yaml"))
 @click.argument("name", required=False)
 @spec_options
-@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-n", "--namespace", default="default", show_default=True, help="Where it would be.")
 def render(name: str | None, spec: dict[str, Any], namespace: str) -> None:
     """Print all manifests of tenant cluster NAME, or of that in a file.
 

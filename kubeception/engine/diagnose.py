@@ -10,6 +10,7 @@ from typing import Final
 from kubeception import names
 from kubeception.api.advice import advice
 from kubeception.api.reasons import TROUBLES, Actor, Reason
+from kubeception.components.causes import cause
 from kubeception.engine import observe
 from kubeception.engine.leader import leader
 from kubeception.engine.lease import Lease
@@ -171,7 +172,7 @@ def tenant(engine: Engine) -> Iterator[Finding]:
     reached = engine.link.wait(ctx, REACH_SECONDS) if ctx.endpoint else None
     yield from _guarded("API server", lambda: _api(ctx, engine, reached))
     if reached is not None:
-        yield from _guarded("Pods", lambda: _pods(reached, engine.name))
+        yield from _guarded("Pods", lambda: _pods(reached, ctx.facts.now, engine.name))
     yield from _guarded("Nodes", lambda: _nodes(engine, ctx))
 
 
@@ -213,7 +214,8 @@ def _conditions(found: Object, name: str) -> Iterator[Finding]:
 def _control_plane(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
     """Its pods in the host."""
     pods = engine.host.list("Pod", ctx.namespace)
-    troubles = [_of_pod(pod, engine.name) for pod in pods]
+    claims = engine.host.list("PersistentVolumeClaim", ctx.namespace)
+    troubles = [_of_pod(pod, claims, ctx.facts.now, engine.name) for pod in pods]
     bad = [finding for finding in troubles if finding]
     yield from bad
     owners = {pod["metadata"].get("labels", {}).get(names.COMPONENT_LABEL) for pod in pods}
@@ -225,37 +227,14 @@ def _control_plane(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
         yield fine("Control plane", f"{len(pods)} pods run")
 
 
-def _of_pod(pod: Object, name: str) -> Finding | None:
+def _of_pod(pod: Object, claims: Iterable[Object], now: datetime, name: str) -> Finding | None:
     """What is wrong with a pod, if anything is."""
-    cause = pod_cause(pod)
-    if cause is None:
+    found = cause([pod], claims, (), now)
+    if found is None:
         return None
-    reason, said = cause
-    meta = pod["metadata"]
-    found = f"Pod {meta['namespace']}/{meta['name']}: {said}"
-    return problem("Pods", found, reason.actor, advice(reason, name))
-
-
-def pod_cause(pod: Object) -> tuple[Reason, str] | None:
-    """Why a pod doesn't run, out of its own status; None for one that runs or is on its way."""
-    status = pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Reason.UNSCHEDULABLE, str(condition.get("message") or "no node takes it")
-    for container in (
-        *(status.get("initContainerStatuses") or ()),
-        *(status.get("containerStatuses") or ()),
-    ):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        word, said = waiting.get("reason", ""), waiting.get("message", "")
-        text = f"container {container['name']}: {word}: {said}".rstrip(": ")
-        if word in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
-            return Reason.IMAGE_NOT_PULLED, text
-        if word == "CrashLoopBackOff":
-            return Reason.CONTAINER_ENDS, text
-        if word in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
-            return Reason.CONTAINER_NOT_STARTED, text
-    return None
+    reason = found.reason
+    said = f"{pod['metadata']['namespace']}: {found.message}"
+    return problem("Pods", said, reason.actor, advice(reason, name))
 
 
 def _certificates(ctx: PlanContext, name: str) -> Iterator[Finding]:
@@ -304,14 +283,14 @@ def _api(ctx: PlanContext, engine: Engine, reached: Cluster | None) -> Iterator[
         yield problem("API server", f"/readyz: {line}", Actor.OWNER, fix)
 
 
-def _pods(tenant: Cluster, name: str) -> Iterator[Finding]:
+def _pods(tenant: Cluster, now: datetime, name: str) -> Iterator[Finding]:
     """The system's pods inside the tenant."""
     nodes = tenant.list("Node")
     if not nodes:
         return  # there is nowhere for them to run
     for namespace in ("kube-system", "kube-flannel", "local-path-storage"):
         for pod in tenant.list("Pod", namespace):
-            if finding := _of_pod(pod, name):
+            if finding := _of_pod(pod, (), now, name):
                 yield replace(finding, found=f"in the tenant: {finding.found}", actor=Actor.OWNER)
 
 

@@ -130,7 +130,11 @@ class Ticks:
 def watched(output: str, *states: list[Row]) -> None:
     current = list(states)
     shown = Listing(COLUMNS, lambda: current[0], output)
-    changes: Any = Ticks(*[lambda: current.pop(0) and None for _ in states[1:]])  # type: ignore[func-returns-value]
+
+    def step() -> None:
+        current.pop(0)
+
+    changes: Any = Ticks(*[step] * (len(states) - 1))
     with pytest.raises(EndedError):
         shown.watch(changes)
 

@@ -1,13 +1,14 @@
+import time
+
 import pytest
 
-from kubeception.cli import progress as module
 from kubeception.cli.progress import BLOCKED_SECONDS, PATIENCE_SECONDS, Progress
 
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 @pytest.fixture
