@@ -20,6 +20,8 @@ WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet", "
 KEPT: Final = frozenset({"Namespace", "PersistentVolumeClaim", "Secret"})
 """Never pruned: what holds data or keys goes with the whole tenant only."""
 
+SELECTORS: Final = frozenset({"namespaceSelector", "podSelector", "selector"})
+
 
 @dataclass(frozen=True)
 class Target:
@@ -117,7 +119,7 @@ def contains(live: Any, wanted: Any) -> bool:
     """Whether `live` says all that `wanted` says; a server adds defaults and leaves out what is empty."""
     if isinstance(wanted, dict):  # not Mapping: this is asked ten thousand times in a pass
         return isinstance(live, dict) and all(
-            contains(live[key], value) if key in live else not value
+            _says(key, live[key], value) if key in live else not value
             for key, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
@@ -127,11 +129,18 @@ def contains(live: Any, wanted: Any) -> bool:
     return bool(live == wanted)
 
 
+def _says(key: str, live: Any, wanted: Any) -> bool:
+    """`contains` of a field; a selector is compared as a whole, for one that says more selects less."""
+    return bool(live == wanted) if key in SELECTORS else contains(live, wanted)
+
+
 def _check_owner(obj: Object, live: Object | None, labels: Mapping[str, str]) -> None:
+    """Raise a ConflictError unless it bears these labels, or lost them and was applied by us all the same."""
     if live is None:
         return
     theirs = live["metadata"].get("labels", {})
-    if any(theirs.get(key) != value for key, value in labels.items()):
+    applied = names.APPLIED_ANNOTATION in live["metadata"].get("annotations", {})
+    if any(theirs.get(key, value if applied else "") != value for key, value in labels.items()):
         kind, namespace, name = key_of(obj)
         where = f"{namespace}/{name}" if namespace else name
         raise ConflictError(

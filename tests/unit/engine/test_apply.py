@@ -90,6 +90,9 @@ def test_preparing_leaves_the_manifest_alone() -> None:
         ({}, {"a": "x"}, False),
         ({"a": "1"}, {"a": 1}, False),
         ({"a": "abc"}, {"a": ["a", "b", "c"]}, False),
+        ({"podSelector": {}}, {"podSelector": {}}, True),
+        ({"podSelector": {"matchLabels": {"x": "y"}}}, {"podSelector": {}}, False),
+        ({}, {"podSelector": {}}, True),
     ],
 )
 def test_contains(live: Any, wanted: Any, expected: bool) -> None:
@@ -121,4 +124,12 @@ def test_somebody_elses_object_is_refused() -> None:
     with pytest.raises(ConflictError, match="ConfigMap n/a"):
         _check_owner(config_map(), theirs, {names.CLUSTER_LABEL: "id"})
     ours = as_served(prepare(config_map(), LABELS))
+    _check_owner(config_map(), ours, {names.CLUSTER_LABEL: "id"})
+    with pytest.raises(ConflictError):
+        _check_owner(config_map(), ours, {names.CLUSTER_LABEL: "of another tenant"})
+
+
+def test_an_object_that_lost_our_labels_is_still_ours() -> None:
+    ours = as_served(prepare(config_map(), LABELS))
+    del ours["metadata"]["labels"]
     _check_owner(config_map(), ours, {names.CLUSTER_LABEL: "id"})
