@@ -75,6 +75,9 @@ type: venv ## mypy, strict
 
 ##@ Maintain
 
+manifests: venv ## write manifests/install anew, for kubectl apply
+	$(BIN)/pytest tests/golden/test_golden.py --update-golden -k manifests
+
 golden: venv ## write the golden files anew; read the diff before you commit it
 	$(BIN)/pytest tests/golden --update-golden
 
@@ -100,4 +103,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench lint type golden reference docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench lint type manifests golden reference docs venv packages
