@@ -77,7 +77,7 @@ def _pass(engine: Engine, lease: Lease) -> Report | None:
         return None
     if not had and leader(engine.host):
         return _pass(engine, lease)
-    return engine.step(Limit(lambda: lease.ours))
+    return engine.step(Limit(lease.hold))
 
 
 def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report], bool]) -> Report:
@@ -97,7 +97,7 @@ def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report],
                     waits_for, again = f"{lease.holder()}, which works on it", 0.5
                 silent_since = None
             except StoppedError as error:
-                waits_for, again = error.message, 0.5
+                waits_for, again = f"its next pass ({error.message})", 0.5
             except ApiError as error:
                 silent_since = silent_since or time.monotonic()
                 if error.status != 0 or time.monotonic() - silent_since > SILENCE_LIMIT:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class Lease:
         self._host, self._namespace, self._name = host, namespace, name
         self._clock, self._me = clock, me or identity()
         self._labels, self._renewal = dict(labels or {}), renewal
+        self._lock = threading.Lock()
         self._renewed: float | None = None
         self._other: tuple[str, float] = ("", 0.0)
 
@@ -71,7 +73,11 @@ class Lease:
         return self._renewed is not None and time.monotonic() - self._renewed < DURATION - MARGIN
 
     def hold(self) -> bool:
-        """True while it is ours; False while another run, which is alive, has it."""
+        """True while it is ours; False while another run, which is alive, has it. From any thread."""
+        with self._lock:
+            return self._hold()
+
+    def _hold(self) -> bool:
         began = time.monotonic()
         if self._renewed is not None and began - self._renewed < self._renewal:
             return True
