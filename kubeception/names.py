@@ -35,6 +35,8 @@ PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 """On a TenantCluster, `true`: nothing is changed, as with `spec.paused`."""
 PROTECTED_ANNOTATION: Final = f"{GROUP}/deletion-protection"
 """On a TenantCluster, `true`: it can't be deleted."""
+PROTECTION_POLICY: Final = "kubeception-deletion-protection"
+"""The ValidatingAdmissionPolicy that keeps protected TenantClusters."""
 RETAINED_ANNOTATION: Final = f"{GROUP}/retained-since"
 """On the control plane's namespace of a tenant that was deleted with `deletionPolicy: Retain`."""
 

@@ -32,8 +32,7 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     rule(("rolebindings",), (*READ, *WRITE), group=RBAC),
     rule(("clusterroles",), ("bind",), group=RBAC, only=(names.TENANT_ROLE,)),
     rule(("leases",), READ, group=COORDINATION),
-    rule(("events",), ("create", "patch")),
-    rule(("events",), ("create", "patch"), group="events.k8s.io"),
+    rule(("events",), ("create", "get", "patch")),
     rule(("nodes", "persistentvolumes"), WATCH),
     rule(("storageclasses",), WATCH, group="storage.k8s.io"),
     rule(("servicecidrs",), WATCH, group="networking.k8s.io"),
@@ -99,8 +98,13 @@ class Options:
 
 
 def host_prerequisites() -> list[Object]:
-    """The CustomResourceDefinitions, and the PriorityClass of control planes."""
-    return [*definitions(), manifest("install/priority-class.yaml.j2", {})]
+    """The CustomResourceDefinitions, the PriorityClass of control planes, and deletion protection."""
+    return [
+        *definitions(),
+        manifest("install/priority-class.yaml.j2", {}),
+        _manifest("deletion-protection-policy", name=names.PROTECTION_POLICY),
+        _manifest("policy-binding", name=names.PROTECTION_POLICY),
+    ]
 
 
 def operator(options: Options) -> Iterator[Object]:

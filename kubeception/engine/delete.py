@@ -9,9 +9,12 @@ from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.components.base import Component, Readiness
 from kubeception.engine import access
+from kubeception.engine.events import emit, publish
+from kubeception.engine.news import NORMAL, News
 from kubeception.engine.parallel import together
 from kubeception.engine.report import Report
-from kubeception.errors import ApiError
+from kubeception.engine.status import deleting_status, time
+from kubeception.errors import ApiError, ConflictError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
 
@@ -40,18 +43,22 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     The namespaces are marked first, because the host lets `namespaceDeletionGracePeriod`, 5 s, go by
     before it does anything about them. In that time machines, then the API server and its controllers,
     and only then etcd end in order. What does not end within `LIMIT` is freed of its finalizers.
+
+    With `deletionPolicy: Retain` the control plane's namespace stays, with the volume and the keys.
     """
-    report = Report(cluster)
+    report = Report(cluster, steps=3)
     before = host.writes.count
     own = names.control_plane_namespace(cluster.metadata.uid, cluster.name)
     nodes = names.nodes_namespace(cluster.metadata.uid, cluster.name)
     spaces = [n for n in (_namespace(host, cluster, name) for name in (own, nodes)) if n]
-    _delete_all(host, spaces)
+    retained = cluster.spec.deletion_policy == "Retain"
+    going = [s for s in spaces if not retained or s["metadata"]["name"] != own]
+    _delete_all(host, going)
     stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
     steps = (
         (NODES, partial(_remove_machines, host, nodes)),
         (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
-        (STORAGE, partial(_remove_rest, host, own, spaces)),
+        (STORAGE, partial(_retain if retained else _remove_rest, host, own, going)),
     )
     for component, step in steps:
         left = _permitted(step)
@@ -60,13 +67,18 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
             break
         report.record(component, Readiness.ready())
     else:
+        if retained and len(going) < len(spaces):
+            _seal(host, cluster, own, now)
         _finish(host, cluster)
         report.api_answers = True  # nothing is left that could answer
     for space in spaces:
         access.release(host, space["metadata"]["name"])
+    forced: list[str] = []
     if stuck and not report.ready:
         for namespace in (own, nodes):
-            _permitted(partial(_free, host, namespace))
+            _permitted(partial(_free, host, namespace, forced))
+    if not report.ready:
+        publish(host, cluster, deleting_status(cluster, report, forced, now), now)
     report.again = POLL_SECONDS
     report.writes = host.writes.count - before
     return report
@@ -102,6 +114,38 @@ def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str
     return f"{len(volumes)} volumes" if volumes else ""
 
 
+def _retain(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
+    """End etcd, and keep its volume and all Secrets; what is left of the rest, in words."""
+    for kind in ("StatefulSet", "Service", "PodDisruptionBudget", "ConfigMap"):
+        _delete_all(host, host.list(kind, namespace, labels=names.COMPONENT_LABEL))
+    if pods := host.list("Pod", namespace):
+        return f"{len(pods)} pods"
+    return " and ".join(f"Namespace {space['metadata']['name']}" for space in spaces)
+
+
+def _seal(host: Cluster, cluster: TenantCluster, namespace: str, now: datetime) -> None:
+    """Mark what stays, say where it is, and give up the right to touch it."""
+    claims = [c["metadata"]["name"] for c in host.list("PersistentVolumeClaim", namespace)]
+    mark = {"metadata": {"annotations": {names.RETAINED_ANNOTATION: time(now)}}}
+    host.patch("Namespace", namespace, mark)
+    what = (
+        f"volume claim {', '.join(claims)} and the keys" if claims else "the keys; it had no volume"
+    )
+    emit(host, cluster, [News(NORMAL, "Retained", f"namespace {namespace} keeps {what}")], now)
+    host.delete("RoleBinding", names.OPERATOR, namespace)
+
+
+def refuse_protected(cluster: Object) -> None:
+    """Raise ConflictError for a TenantCluster with deletion protection, as its API server would refuse it."""
+    meta = cluster["metadata"]
+    if meta.get("annotations", {}).get(names.PROTECTED_ANNOTATION) == "true":
+        raise ConflictError(
+            f"TenantCluster {meta['namespace']}/{meta['name']} is protected from deletion",
+            hint=f"Lift it: kubectl annotate tenantcluster {meta['name']} "
+            f"--namespace {meta['namespace']} {names.PROTECTED_ANNOTATION}-",
+        )
+
+
 def _permitted(step: Callable[[], object]) -> str:
     """What a step left, in words; nothing where an operator's rights have gone with the namespace: so has the rest."""
     try:
@@ -129,16 +173,21 @@ def _finish(host: Cluster, cluster: TenantCluster) -> None:
     host.patch("TenantCluster", meta.name, {"metadata": {"finalizers": kept}}, meta.namespace)
 
 
-def _free(host: Cluster, namespace: str) -> None:
-    """Take the finalizers from what is being deleted and doesn't go, and end pods without asking their node."""
+def _free(host: Cluster, namespace: str, forced: list[str]) -> None:
+    """Take the finalizers from what is being deleted and doesn't go, and end pods without asking their node.
+
+    What was done to what is added to `forced`.
+    """
     for kind in STUCK_KINDS:
         for obj in host.list(kind, namespace):
             meta = obj["metadata"]
             if "deletionTimestamp" not in meta:
                 continue
-            if meta.get("finalizers"):
+            if finalizers := meta.get("finalizers"):
+                forced.append(f"{kind} {meta['name']}: {', '.join(finalizers)}")
                 host.patch(kind, meta["name"], {"metadata": {"finalizers": []}}, namespace)
             if kind == "Pod":
+                forced.append(f"Pod {meta['name']}: ended without its node")
                 host.delete(kind, meta["name"], namespace, uid=meta["uid"], grace=0)
 
 

@@ -53,7 +53,9 @@ def transitions(old: Status, new: Status) -> Iterator[News]:
             yield News(WARNING, reason, condition["message"])
     paused, was_paused = (c.get("Paused", {}).get("status") == "True" for c in (after, before))
     if paused != was_paused:
-        yield News(NORMAL, "Paused" if paused else "Resumed", after["Paused"]["message"])
+        yield News(
+            NORMAL, "Paused" if paused else "Resumed", after.get("Paused", {}).get("message", "")
+        )
     forced = after.get("ForcedDeletion", {}).get("message", "")
     if forced != before.get("ForcedDeletion", {}).get("message", ""):
         yield News(WARNING, Reason.FINALIZERS_CLEARED, forced)
