@@ -56,25 +56,37 @@ def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: A
 
 
 @pytest.fixture
-def tenant(admin: Cluster, operator: Cluster) -> Iterator[str]:
-    """A tenant without nodes that the operator's account has made; it also ends it."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
+def tenant(admin: Cluster, operator: Cluster) -> str:
+    """A tenant without nodes that the operator's account has made; the tests share it."""
+    name = "shared"
+    if admin.get("TenantCluster", name, "default") is None:
+        make(admin, operator, name)
+    return name
+
+
+def make(admin: Cluster, operator: Cluster, name: str) -> None:
+    """Have the operator's account make a tenant."""
     spec = {"datastore": {"storage": "Ephemeral"}}
     meta = {"name": name, "namespace": "default"}
     kind = {"apiVersion": names.API_VERSION, "kind": "TenantCluster"}
     admin.apply({**kind, "metadata": meta, "spec": spec})
     with Engine(operator, "default", name) as engine:
         report = engine.step()
-        assert report.failures == []
-        assert report.writes > 20
-        yield name
-        admin.delete("TenantCluster", name, "default")
-        ended = time.monotonic() + GONE_SECONDS
+    assert report.failures == []
+    assert report.writes > 20
+
+
+def end(admin: Cluster, operator: Cluster, name: str) -> None:
+    """Have it end one, until nothing is left."""
+    if not admin.delete("TenantCluster", name, "default"):
+        return
+    ended = time.monotonic() + GONE_SECONDS
+    with Engine(operator, "default", name) as engine:
         while not engine.step().ready:
             assert time.monotonic() < ended
             time.sleep(0.2)
     assert admin.get("TenantCluster", name, "default") is None
-    assert not [s for s in admin.list("Namespace") if name in s["metadata"]["name"]]
+    assert not [s for s in admin.list("Namespace") if f"-{name}-" in s["metadata"]["name"]]
 
 
 def spaces(host: Cluster, name: str) -> tuple[str, str]:
@@ -152,13 +164,16 @@ def test_kinds_stored_in_a_version_this_release_lacks_are_refused(admin: Cluster
 
 
 def test_the_operator_makes_and_ends_a_tenant_with_its_own_rights(
-    admin: Cluster, operator: Cluster, tenant: str
+    admin: Cluster, operator: Cluster
 ) -> None:
-    for space in spaces(admin, tenant):
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    make(admin, operator, name)
+    for space in spaces(admin, name):
         assert admin.get("RoleBinding", names.OPERATOR, space)
-    with Engine(operator, "default", tenant) as engine:
+    with Engine(operator, "default", name) as engine:
         engine.step()
         assert engine.step().writes == 0
+    end(admin, operator, name)
 
 
 def test_a_tenant_that_was_made_without_an_operator_is_taken_over(
@@ -258,15 +273,19 @@ def eventually(do: Callable[[], object], tries: int = 100) -> None:
             return
 
 
-def test_uninstall_leaves_nothing(admin: Cluster) -> None:
-    labels = names.COMPONENT_LABEL
+def test_uninstall_leaves_nothing(admin: Cluster, operator: Cluster) -> None:
+    end(admin, operator, "shared")
     uninstall_operator(admin)
-    for kind in installation.OPERATOR_KINDS:
-        assert admin.list(kind, labels=labels) == []
+    assert left(admin, f"{names.COMPONENT_LABEL}=operator") == []
     assert admin.get("CustomResourceDefinition", f"tenantclusters.{names.GROUP}")
     uninstall(admin)
-    assert admin.get("CustomResourceDefinition", f"tenantclusters.{names.GROUP}") is None
-    assert admin.get("PriorityClass", names.PRIORITY_CLASS) is None
+    assert left(admin, names.COMPONENT_LABEL) == []
+
+
+def left(host: Cluster, labels: str) -> list[Object]:
+    """What of an installation is in the host."""
+    kinds = (*installation.OPERATOR_KINDS, "CustomResourceDefinition", "PriorityClass")
+    return [obj for kind in kinds for obj in host.list(kind, labels=labels)]
 
 
 def test_tenants_outlive_the_operator(server: ApiServer, admin: Cluster, tenant: str) -> None:
