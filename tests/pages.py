@@ -10,6 +10,7 @@ from kubeception.api.advice import ADVICE
 from kubeception.api.reasons import Reason
 from kubeception.cli import EXIT_CODES, SECTIONS, kubeception
 from tests.commands import ROOT, examples
+from tests.kinds_page import kinds
 
 BEGIN: Final = "<!-- made by `make reference`: from here -->"
 END: Final = "<!-- to here -->"
@@ -21,6 +22,7 @@ def pages() -> dict[Path, str]:
     trouble = docs / "troubleshooting.md"
     return {
         docs / "reference" / "cli.md": "\n".join(commands()),
+        docs / "reference" / "crd.md": "\n".join(kinds()),
         trouble: between(trouble.read_text(), "\n".join(reasons())),
     }
 

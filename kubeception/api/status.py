@@ -36,7 +36,7 @@ class Condition(Reported):
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
     reason: Annotated[str, Field(max_length=1024)] = Field(
-        description="One word for why; docs/reference/crd.md lists all of them, and who must act."
+        description="One word for why; the page Troubleshooting of the documentation lists all, and who must act."
     )
     message: Annotated[str, Field(max_length=32768)] = Field(
         default="", description="Why, in words, with the cause as it was found."
