@@ -20,7 +20,9 @@ from kubeception.plan.endpoint import API_PORT
 
 PROBE_SECONDS: Final = 0.05
 EAGER_SECONDS: Final = 30.0
-"""After which a search slows down: what hasn't come by now may be away for long."""
+"""After which a search for an API server that is about to run slows down."""
+CURIOUS_SECONDS: Final = 0.3
+"""The same where it runs already: what doesn't answer then may be away for long."""
 LONGEST_PAUSE: Final = 60.0
 PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
@@ -61,7 +63,7 @@ class Link:
         self._began = 0.0
         self._hurried = False
 
-    def reach(self, ctx: PlanContext) -> Cluster | None:
+    def reach(self, ctx: PlanContext, *, runs: bool = False) -> Cluster | None:
         """A client whose server can be worked with; None until then, and then `wake` is called."""
         if ctx.endpoint is None:
             return None
@@ -72,12 +74,13 @@ class Link:
             ctx.spec.exposure.type != "ClusterIP",
         )
         if goal != self._goal:
-            self._restart(goal)
+            self._restart(goal, CURIOUS_SECONDS if runs else EAGER_SECONDS)
+            self._hurried = runs
         return self._found
 
     def wait(self, ctx: PlanContext, seconds: float) -> Cluster | None:
         """`reach`, with some patience: for an API server that is known to run."""
-        found = self.reach(ctx)
+        found = self.reach(ctx, runs=seconds > 0)
         if found is None and self._goal is not None:
             self._hurry(self._goal, runs=seconds > 0)
         if found is None and self._goal is not None:
@@ -88,13 +91,13 @@ class Link:
     def _hurry(self, goal: _Goal, *, runs: bool) -> None:
         """Begin anew a search that has slowed down, once each time the API server has come to run."""
         if runs and not self._hurried and time.monotonic() - self._began > EAGER_SECONDS:
-            self._restart(goal)
+            self._restart(goal, EAGER_SECONDS)
         self._hurried = runs
 
     def lost(self) -> None:
         """The client failed to get an answer: look for a way again."""
         if self._goal is not None:
-            self._restart(self._goal)
+            self._restart(self._goal, CURIOUS_SECONDS)
 
     def close(self) -> None:
         """End the search and what it found."""
@@ -107,22 +110,24 @@ class Link:
         if self._forward is not None:
             self._forward.close()
 
-    def _restart(self, goal: _Goal) -> None:
+    def _restart(self, goal: _Goal, eager: float) -> None:
         self.close()
         self._ended = threading.Event()
         self._goal, self._found, self._forward = goal, None, None
         self._began = time.monotonic()
         self._searches = [
-            threading.Thread(target=search, args=(goal, self._ended), name="search", daemon=True)
+            threading.Thread(
+                target=search, args=(goal, self._ended, eager), name="search", daemon=True
+            )
             for search in (self._straight, self._around)
         ]
         for search in self._searches:
             search.start()
 
-    def _straight(self, goal: _Goal, ended: threading.Event) -> None:
+    def _straight(self, goal: _Goal, ended: threading.Event, eager: float) -> None:
         cluster: Cluster | None = None
         address = _address(goal.kubeconfig)
-        for pause in _pauses(PROBE_SECONDS):
+        for pause in _pauses(PROBE_SECONDS, eager):
             if ended.wait(pause):
                 break
             if not listens(address):
@@ -133,10 +138,10 @@ class Link:
         if cluster is not None:
             cluster.close()
 
-    def _around(self, goal: _Goal, ended: threading.Event) -> None:
+    def _around(self, goal: _Goal, ended: threading.Event, eager: float) -> None:
         """Wait for a pod of the API server; where the endpoint then doesn't answer soon, connect to the pod."""
         patience = PATIENCE_SECONDS if goal.outside else 0.0
-        for pause in _pauses(1.0):
+        for pause in _pauses(1.0, eager):
             if ended.wait(pause):
                 return
             pod = self._pod(goal.namespace)
@@ -177,10 +182,10 @@ class Link:
         return ""
 
 
-def _pauses(first: float) -> Iterator[float]:
+def _pauses(first: float, eager: float) -> Iterator[float]:
     """Pauses between looks: short ones at first, then ever longer ones, each a bit off the others' beat."""
     began = time.monotonic()
-    while time.monotonic() - began < EAGER_SECONDS:
+    while time.monotonic() - began < eager:
         yield first
     pause = first
     while True:

@@ -68,23 +68,16 @@ class Scale:
                 self.uids[name] = uid
 
     def converge(self, operator: Operator) -> None:
-        """Wait until each has its workloads, and say of these that they are ready."""
-        waiting = dict(self.uids)
+        """Wait until each has its workloads, and nothing is written any more."""
         end = time.monotonic() + 60 + 3 * self.tenants
-        with ThreadPoolExecutor(8) as pool:
-            while waiting and time.monotonic() < end:
-                assert operator.alive()
-                done = pool.map(self._fake, waiting.items())
-                waiting = dict(
-                    item for item, faked in zip(tuple(waiting.items()), done) if not faked
-                )
-                time.sleep(0.5)
-        assert not waiting, f"{len(waiting)} of {self.tenants} have no control plane"
+        while (there := self._fake()) < 2 * self.tenants:
+            assert operator.alive()
+            assert time.monotonic() < end, f"{there} of {2 * self.tenants} workloads are there"
+            time.sleep(0.5)
 
-    def settle(self, operator: Operator, quiet: float = 10.0) -> None:
+    def settle(self) -> None:
         """Wait until nothing is written any more."""
-        until(lambda: not self._written(quiet), seconds=600, pause=0.1)
-        assert operator.alive()
+        until(lambda: self._fake() and not self._written(5), seconds=600, pause=0.1)
 
     def start(self) -> Operator:
         """A new process, from nothing to each tenant's first pass."""
@@ -161,38 +154,27 @@ class Scale:
         )
         return made["metadata"]["uid"], name
 
-    def _fake(self, item: tuple[str, str]) -> bool:
-        """Whether the tenant's workloads were there to be called ready."""
-        name, uid = item
-        namespace = names.control_plane_namespace(uid, name)
-        for service in self.host.list("Service", namespace):
-            if service["spec"]["type"] == "LoadBalancer":
-                self._status("Service", service, {"loadBalancer": {"ingress": [{"ip": SILENT}]}})
-        found = [
-            (k, o) for k in ("StatefulSet", "Deployment") for o in self.host.list(k, namespace)
-        ]
-        for kind, obj in found:
-            count = obj["spec"].get("replicas", 1)
-            status = {
-                "observedGeneration": obj["metadata"]["generation"],
-                "replicas": count,
-                "readyReplicas": count,
-                "updatedReplicas": count,
-                "availableReplicas": count,
-            }
-            self._status(kind, obj, status)
-        return len(found) == 2
+    def _fake(self) -> int:
+        """Say of all workloads that they are ready, and of Services that they have an address; how many workloads."""
+        label, late = names.CLUSTER_LABEL, []
+        for service in self.host.list("Service", labels=label):
+            balanced = service["spec"]["type"] == "LoadBalancer"
+            if balanced and not service["status"]["loadBalancer"]:
+                late.append((service, {"loadBalancer": {"ingress": [{"ip": SILENT}]}}))
+        found = [o for k in ("StatefulSet", "Deployment") for o in self.host.list(k, labels=label)]
+        for obj in found:
+            have, generation = obj.get("status", {}), obj["metadata"]["generation"]
+            if have.get("observedGeneration") != generation:
+                counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
+                late.append((obj, {"observedGeneration": generation, **dict.fromkeys(counts, 1)}))
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._status, late))
+        return len(found)
 
-    def _status(self, kind: str, obj: dict[str, Any], status: dict[str, Any]) -> None:
-        meta, have = obj["metadata"], obj.get("status", {})
-        if any(have.get(key) != value for key, value in status.items() if key != "loadBalancer"):
-            self.host.patch(
-                kind, meta["name"], {"status": status}, meta["namespace"], subresource="status"
-            )
-        elif kind == "Service" and not have.get("loadBalancer"):
-            self.host.patch(
-                kind, meta["name"], {"status": status}, meta["namespace"], subresource="status"
-            )
+    def _status(self, item: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        obj, status = item
+        meta, body = obj["metadata"], {"status": status}
+        self.host.patch(obj["kind"], meta["name"], body, meta["namespace"], subresource="status")
 
     def _written(self, wait: float) -> list[str]:
         """What the operator wrote since the last question, after waiting for more."""
@@ -279,10 +261,10 @@ def main() -> None:
             scale.create()
             scale.converge(first)
             scale.figures["converged"].take(time.monotonic() - began)
-            scale.settle(first)
+            scale.settle()
             first.kill()
             running = scale.start()
-            scale.settle(running)
+            scale.settle()
             scale.steady(running, args.steady)
             for number in range(args.changes):
                 scale.change(number * args.tenants // args.changes)
@@ -291,7 +273,8 @@ def main() -> None:
             for operator in (first, running):
                 if operator is not None and operator.process.poll() is None:
                     operator.kill()
-                    print(operator.log.read_text()[-2000:], file=sys.stderr)
+                    bad = [line for line in operator.lines() if line["level"] != "info"]
+                    print(*bad[-20:], sep="\n", file=sys.stderr)
             taken = [figure for figure in scale.figures.values() if figure.values]
             print(table(taken))
             moment = datetime.now(UTC)
