@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -26,6 +27,14 @@ from kubeception.operator.tenants import Desk, Tenants
 from kubeception.operator.watches import HostWatches
 
 POLL_SECONDS: Final = 1.0
+GAUGES: Final = {
+    "kubeception_leader": "1 where this replica works.",
+    "kubeception_tenants": "TenantClusters known.",
+    "kubeception_tenants_seen": "TenantClusters that had a pass of this process.",
+    "kubeception_queue": "Passes that are due and wait for a place.",
+    "kubeception_passes_running": "Passes that run.",
+}
+"""What is looked up when it is asked for."""
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +103,15 @@ class _Operator:
         return f"{len(self.expected)} TenantClusters not heard of yet" if self.expected else ""
 
     def _gauges(self) -> None:
-        gauge = self.metrics.gauge
-        gauge("kubeception_leader", "1 where this replica works.", self.leadership.leads.is_set)
-        gauge("kubeception_tenants", "TenantClusters known.", lambda: len(self.tenants))
-        gauge(
-            "kubeception_tenants_seen",
-            "TenantClusters that had a pass of this process.",
-            lambda: self.tenants.seen,
-        )
-        gauge("kubeception_queue", "Passes that wait for a place.", lambda: self.lanes.waiting)
-        gauge("kubeception_passes_running", "Passes that run.", lambda: self.lanes.running)
+        looks: dict[str, Callable[[], float]] = {
+            "kubeception_leader": self.leadership.leads.is_set,
+            "kubeception_tenants": lambda: len(self.tenants),
+            "kubeception_tenants_seen": lambda: self.tenants.seen,
+            "kubeception_queue": lambda: self.lanes.waiting,
+            "kubeception_passes_running": lambda: self.lanes.running,
+        }
+        for name, text in GAUGES.items():
+            self.metrics.gauge(name, text, looks[name])
 
 
 async def _run(options: Options) -> None:
