@@ -98,7 +98,9 @@ class Watch:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._gone.set()
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled() or not threading.main_thread().is_alive():
+            return  # it was stopped, or the process is ending under it
+        if error := task.exception():
             _log.error("%s broke", self._what, exc_info=error)
 
     async def _run(self) -> None:
