@@ -349,7 +349,7 @@ class TenantCluster(_Resource):
         return self.spec.paused or self.metadata.annotations.get(names.PAUSED_ANNOTATION) == "true"
 
     def manifest(self) -> dict[str, Any]:
-        """The object to apply: name, namespace and the fields that were set."""
+        """The object to apply: name, namespace, labels, annotations and the fields that were set."""
         return _manifest(self)
 
 
@@ -360,15 +360,21 @@ class NodePool(_Resource):
     spec: NodePoolSpec
 
     def manifest(self) -> dict[str, Any]:
-        """The object to apply: name, namespace and the fields that were set."""
+        """The object to apply: name, namespace, labels, annotations and the fields that were set."""
         return _manifest(self)
 
 
 def _manifest(resource: TenantCluster | NodePool) -> dict[str, Any]:
+    meta = resource.metadata
+    marks = {"labels": meta.labels, "annotations": meta.annotations}
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
-        "metadata": {"name": resource.name, "namespace": resource.namespace},
+        "metadata": {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            **{key: dict(values) for key, values in marks.items() if values},
+        },
         "spec": resource.spec.model_dump(by_alias=True, mode="json", exclude_unset=True),
     }
 

@@ -68,3 +68,11 @@ def test_only_what_was_set_is_written() -> None:
         "metadata": {"name": "demo", "namespace": "default"},
         "spec": {"clusterRef": {"name": "demo"}, "replicas": 2},
     }
+
+
+def test_labels_and_annotations_are_written_too() -> None:
+    meta = {"name": "demo", "annotations": {"kubeception.io/paused": "true"}, "labels": {"a": "b"}}
+    cluster = parse_cluster({"metadata": meta})
+    assert cluster.paused
+    assert cluster.manifest()["metadata"] == {**meta, "namespace": "default"}
+    assert not parse_cluster({"metadata": {**meta, "annotations": {}}}).paused
