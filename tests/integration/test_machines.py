@@ -393,3 +393,23 @@ def test_machines_of_a_pool_that_was_deleted_go(world: World) -> None:
     world.host.delete("NodePool", world.pool, "default")
     world.step(2)
     assert machine not in world.vms()
+
+def pool_events(world: World) -> set[str]:
+    found = world.host.list("Event", "default", fields=f"involvedObject.name={world.pool}")
+    return {f"{event['type']} {event['reason']}" for event in found}
+
+
+def test_what_becomes_of_machines_is_told_of_their_pool(world: World) -> None:
+    machine = world.ready_machine()
+    assert pool_events(world) == {"Normal NodeJoined", "Normal Ready"}
+    world.step(2)
+    joined = world.host.list("Event", "default", fields="reason=NodeJoined")
+    (event,) = [e for e in joined if machine in e["message"]]
+    assert event["count"] == 1
+    world.host.delete("VirtualMachineInstance", machine, world.namespace)
+    world.later = timedelta(minutes=2)
+    world.step()
+    assert "Warning MachineDiscarded" in pool_events(world)
+    world.scale(0)
+    world.step()
+    assert "Normal NodeLeaving" in pool_events(world)
