@@ -9,7 +9,7 @@ from tests.commands import ROOT, all_commands, documented, examples, parse, word
 
 COMMANDS = dict(all_commands())
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINES = [(path, line) for path in DOCUMENTS for line in documented(path)]
+LINES = list(dict.fromkeys((path, line) for path in DOCUMENTS for line in documented(path)))
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OTHERS = {"apt-get", "cat", "curl", "echo", "git", "kubectl", "pip", "python3", "export", "source"}
 """Programs that documents use and this test knows nothing of."""
