@@ -221,6 +221,8 @@ class Pki:
         if secret == "etcd":
             service = ETCD_SERVICE
             addresses = (cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),)
+        if secret == "konnectivity-server":  # only machines inside the host dial it
+            addresses = (self._endpoint().cluster_ip,)
         sans = ["localhost", "127.0.0.1", service, f"{service}.{ctx.namespace}.svc", *addresses]
         if secret == "kube-apiserver":
             inside = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")

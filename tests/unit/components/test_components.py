@@ -194,7 +194,9 @@ def test_the_first_start_waits_for_a_volume_and_no_later_one_does() -> None:
 
     ready = {**etcd, "status": {"readyReplicas": 1, "updatedReplicas": 1}}
     there = replace(asked, facts=asked.facts.with_objects([ready]))
-    deployment = find(list(component("control-plane").objects(there)), "Deployment", "control-plane")
+    deployment = find(
+        list(component("control-plane").objects(there)), "Deployment", "control-plane"
+    )
     later = replace(asked, facts=asked.facts.with_objects([deployment]))
     assert deployment in list(component("control-plane").objects(later))
 

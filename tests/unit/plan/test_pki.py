@@ -82,7 +82,7 @@ def test_a_new_name_renews_only_the_certificate_that_must_cover_it(standing: Pla
     changed = {
         a["metadata"]["name"] for a, b in zip(before, after, strict=True) if a["data"] != b["data"]
     }
-    assert changed == {"kube-apiserver", "konnectivity-server"}
+    assert changed == {"kube-apiserver"}
     assert wider.pki.leaf("kube-apiserver", "etcd-client") == standing.pki.leaf(
         "kube-apiserver", "etcd-client"
     )
