@@ -21,7 +21,7 @@ class TerminalReport:
 
     def __init__(self, log: Path, *, verbose: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.verbose = verbose
@@ -33,11 +33,13 @@ class TerminalReport:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[amount]}", markup=False),
+            TimeElapsedColumn(),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
         self.running: list[TaskID] = []
+        self.latest = ""
 
     def __enter__(self) -> Self:
         self.progress_bar.start()
@@ -50,6 +52,8 @@ class TerminalReport:
         trace: TracebackType | None,
     ) -> None:
         self.progress_bar.stop()
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(f"It was at: {self.latest or 'its beginning'}")
         if error is not None:
             self.log(f"{type(error).__name__}: {error}")
             self.console.print(f"The log is {self.file.name}", markup=False)
@@ -60,6 +64,7 @@ class TerminalReport:
         """One unit of work: `✓ title  1.2 s` when it ends well, `✗ title` when it doesn't."""
         started = time.monotonic()
         self.log(f"== {title}")
+        self.latest = title
         task = self.progress_bar.add_task(title, total=None, amount="")
         with self.lock:
             self.running.append(task)

@@ -33,3 +33,13 @@ def test_verbose_prints_every_line(tmp_path: Path, capsys: pytest.CaptureFixture
     with TerminalReport(tmp_path / "lab.log", verbose=True) as report:
         report.log("+ ip [link] show")
     assert "  + ip [link] show" in capsys.readouterr().err
+
+
+def test_an_interrupt_remembers_where_it_was(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        TerminalReport(tmp_path / "lab.log") as report,
+        report.phase("Network"),
+    ):
+        raise KeyboardInterrupt
+    assert caught.value.__notes__ == ["It was at: Network"]
