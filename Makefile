@@ -65,6 +65,9 @@ e2e: packages venv ## tenants with virtual machines, in a lab of their own
 bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json
 	$(BIN)/python -m tests.bench
 
+scale: packages venv ## measure an operator with 500 tenants, on an etcd and kube-apiserver of its own
+	$(BIN)/python -m tests.bench.scale --tenants 500
+
 lint: venv ## style, layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -103,4 +106,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench lint type manifests golden reference docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden reference docs venv packages
