@@ -58,7 +58,7 @@ def words(line: str) -> list[str]:
 
 def parse(argv: Sequence[str]) -> None:
     """Let the commands read a command line. Raises click.UsageError where they refuse it."""
-    context = click.Context(kubeception, info_name="kubeception")
+    context = click.Context(kubeception, info_name="kubeception", **kubeception.context_settings)
     command: click.Command = kubeception
     rest = list(argv)
     while isinstance(command, click.Group):

@@ -49,23 +49,26 @@ def commands() -> Iterator[str]:
     yield "\n## Exit codes\n"
     yield "| code | it says |\n|---|---|"
     yield from (f"| {code} | {text} |" for code, text in EXIT_CODES.items())
-    context = click.Context(kubeception)
+    # A command keeps the help option of the first context it is asked in.
+    context = click.Context(kubeception, **kubeception.context_settings)
     for section, names in SECTIONS.items():
         yield f"\n## {section}"
         for name in names:
             command = kubeception.get_command(context, name)
             assert command is not None
-            yield from of_command(command, ("kubeception", name))
+            yield from of_command(command, ("kubeception", name), context)
 
 
-def of_command(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
+def of_command(
+    command: click.Command, path: tuple[str, ...], parent: click.Context
+) -> Iterator[str]:
     """A command, or all of a group."""
-    context = click.Context(command, info_name=" ".join(path))
+    context = click.Context(command, parent, info_name=path[-1])
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None
-            yield from of_command(inner, (*path, name))
+            yield from of_command(inner, (*path, name), context)
         return
     yield f"\n### {' '.join(path)}\n"
     yield f"```text\n{' '.join([*path, *command.collect_usage_pieces(context)])}\n```\n"
