@@ -149,9 +149,9 @@ def wait(host: Cluster, seconds: float, told: Callable[[Readiness], None]) -> Re
     deadline = time.monotonic() + seconds
     while True:
         found = readiness(host)
-        told(found)
         if found.ok:
             return found
+        told(found)
         if time.monotonic() > deadline:
             raise WaitTimeoutError(
                 f"{host.title}: the operator is not ready after {seconds:.0f} s: {found.message}",
