@@ -52,7 +52,7 @@ def apply(
     for stage in _stages(prepared):
         changed = [obj for obj in stage if not unchanged(obj, live.get(key_of(obj)))]
         seen += [live[key_of(obj)] for obj in stage if unchanged(obj, live.get(key_of(obj)))]
-        seen += _parallel(target.cluster, manager, changed, live)
+        seen += _parallel(target, manager, changed, live)
     prune(target.cluster, component, {key_of(obj) for obj in prepared}, live)
     return seen
 
@@ -157,12 +157,17 @@ def _stages(objects: Sequence[Object]) -> Iterator[list[Object]]:
 
 
 def _parallel(
-    cluster: Cluster, manager: str, objects: Sequence[Object], live: Mapping[Key, Object]
+    target: Target, manager: str, objects: Sequence[Object], live: Mapping[Key, Object]
 ) -> list[Object]:
-    """Write independent objects at the same time; the first error is raised after all were tried."""
+    """Write independent objects at the same time; the first error is raised after all were tried.
+
+    Inside a tenant no Secret holds what exists only there: one that lost its labels is written over.
+    """
 
     def write(obj: Object) -> Object:
-        return write_one(cluster, manager, obj, live.get(key_of(obj)))
+        if not target.exclusive:
+            return target.cluster.apply(obj, manager=manager)
+        return write_one(target.cluster, manager, obj, live.get(key_of(obj)))
 
     return together([partial(write, obj) for obj in objects])
 
