@@ -67,3 +67,40 @@ def tenant(tenant_server: ApiServer) -> Iterator[Cluster]:
     with tenant_server.cluster("tenant") as cluster:
         cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         yield cluster
+
+
+@pytest.fixture
+def virtual_host(host: Cluster) -> Cluster:
+    """The host cluster, with KubeVirt's kinds and nobody behind them."""
+    for plural, kind in (
+        ("virtualmachines", "VirtualMachine"),
+        ("virtualmachineinstances", "VirtualMachineInstance"),
+    ):
+        serve(host, plural, kind)
+    return host
+
+
+def serve(host: Cluster, plural: str, kind: str) -> None:
+    """The kind, with whatever is in it."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.kubevirt.io"},
+        "spec": {
+            "group": "kubevirt.io",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+            "versions": [version],
+        },
+    }
+    host.apply(body)
+    while host.raw(f"/apis/kubevirt.io/v1/{plural}") is None:
+        pass

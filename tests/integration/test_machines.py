@@ -149,41 +149,10 @@ class World:
 
 
 @pytest.fixture
-def world(host: Cluster, tenant: Cluster) -> Iterator[World]:
-    for plural, kind in (
-        ("virtualmachines", "VirtualMachine"),
-        ("virtualmachineinstances", "VirtualMachineInstance"),
-    ):
-        serve(host, plural, kind)
-    yield World(host, tenant)
+def world(virtual_host: Cluster, tenant: Cluster) -> Iterator[World]:
+    yield World(virtual_host, tenant)
     for node in tenant.list("Node"):
         tenant.delete("Node", node["metadata"]["name"])
-
-
-def serve(host: Cluster, plural: str, kind: str) -> None:
-    """The kind, with whatever is in it."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-    }
-    body = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.kubevirt.io"},
-        "spec": {
-            "group": "kubevirt.io",
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
-            "versions": [version],
-        },
-    }
-    host.apply(body)
-    while host.raw(f"/apis/kubevirt.io/v1/{plural}") is None:
-        pass
 
 
 def user_data(world: World, machine: str) -> Any:
@@ -393,6 +362,7 @@ def test_machines_of_a_pool_that_was_deleted_go(world: World) -> None:
     world.host.delete("NodePool", world.pool, "default")
     world.step(2)
     assert machine not in world.vms()
+
 
 def pool_events(world: World) -> set[str]:
     found = world.host.list("Event", "default", fields=f"involvedObject.name={world.pool}")
