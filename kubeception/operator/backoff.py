@@ -22,7 +22,7 @@ class Trouble(StrEnum):
     TENANT = "TenantUnreachable"
     CONFLICT = "Conflict"
     REFUSED = "Refused"
-    """The host's API server said no, and will do so again until a person or a right changes."""
+    """The host's API server said no: until a person or a right changes, of which nothing is heard."""
     SPEC = "Spec"
     DEADLINE = "Deadline"
     STOPPED = "Stopped"
@@ -35,7 +35,7 @@ PAUSES: Final[dict[Trouble, tuple[float, float]]] = {
     Trouble.HOST: (0.5, 15.0),
     Trouble.TENANT: (60.0, 600.0),  # the search for its API wakes it earlier
     Trouble.CONFLICT: (0.5, 60.0),
-    Trouble.REFUSED: (2.0, 300.0),
+    Trouble.REFUSED: (2.0, 60.0),
     Trouble.SPEC: (30.0, 600.0),
     Trouble.DEADLINE: (5.0, 120.0),
     Trouble.STOPPED: (1.0, 15.0),

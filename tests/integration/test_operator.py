@@ -1,10 +1,13 @@
 """The operator's process against a real host, with the rights it is installed with and no others."""
 
+import http.server
+import json
 import random
-import socket
+import ssl
 import threading
 import time
 import uuid
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -258,45 +261,68 @@ def test_a_paused_tenant_is_left_alone_and_goes_on_later(
 
 
 class Silence:
-    """An API server that accepts connections and never answers."""
+    """A tenant's API server that is found, and then never answers: hostile, or very ill."""
+
+    def __init__(self, secret: Object, folder: Path) -> None:
+        pair = folder / "pair.pem"
+        pair.write_bytes(
+            b"".join(b64decode(secret["data"][key]) for key in ("serving.crt", "serving.key"))
+        )
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(pair)
+        self._ended = threading.Event()
+        self.asked = 0
 
     def __enter__(self) -> Self:
-        self._socket = socket.create_server(("127.0.0.1", 6443), backlog=64, reuse_port=True)
-        self._kept: list[socket.socket] = []
-        self.accepted = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if not self.path.endswith("/namespaces/kube-node-lease"):
+                    outer.asked += 1
+                    outer._ended.wait()
+                    return
+                body = json.dumps({"kind": "Namespace", "metadata": {"name": "n"}}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing here either."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 6443), Handler)
+        self._server.daemon_threads = True
+        self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                self._kept.append(self._socket.accept()[0])
-                self.accepted += 1
-
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        for kept in self._kept:
-            kept.close()
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def test_a_tenant_whose_api_never_answers_blocks_no_other(
     tenants: Tenants, host_server: ApiServer, tmp_path: Path
 ) -> None:
     host = tenants.host
-    with Silence() as silence, operator(tmp_path, host_server, "--workers=1"):
+    with ExitStack() as stack:
+        stack.enter_context(operator(tmp_path, host_server, "--workers=1"))
         silent = tenants.apply(exposure={"type": "LoadBalancer"})
         until(silent.converged)
         for service in host.list("Service", silent.namespace):
             if service["spec"]["type"] == "LoadBalancer":
-                status = {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}
-                host.patch(
-                    "Service",
-                    service["metadata"]["name"],
-                    {"status": status},
-                    silent.namespace,
-                    subresource="status",
-                )
-        until(lambda: silence.accepted >= 2)
+                name, status = service["metadata"]["name"], {"ingress": [{"ip": "127.0.0.1"}]}
+                body = {"status": {"loadBalancer": status}}
+                host.patch("Service", name, body, silent.namespace, subresource="status")
+        time.sleep(3)  # its certificate may be made anew for that address
+        secret = host.get("Secret", "kube-apiserver", silent.namespace)
+        assert secret
+        silence = stack.enter_context(Silence(secret, tmp_path))
+        until(lambda: silence.asked >= 2, 90)
         for _ in range(3):
             began = time.monotonic()
             until(tenants.apply().converged)
