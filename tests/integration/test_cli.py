@@ -13,6 +13,7 @@ import termios
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fcntl import ioctl
 from pathlib import Path
@@ -61,6 +62,15 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
+    def interrupt(self) -> int:
+        """Press Ctrl-C until it ends, as a person does; its exit code."""
+        for _ in range(SECONDS // 5):
+            self.press(b"\x03")
+            with suppress(subprocess.TimeoutExpired):
+                self.read(seconds=1)
+                return self.process.wait(4)
+        pytest.fail(f"goes on after Ctrl-C: {self.text!r}")
+
     def end(self) -> int:
         self.read()
         return self.process.wait(SECONDS)
@@ -108,13 +118,13 @@ class Cli:
         return Terminal(process, master)
 
 
-@pytest.fixture
-def cli(host: Cluster, host_server: ApiServer, tmp_path: Path) -> Cli:
-    assert host
-    (tmp_path / "kubeconfig").write_text(json.dumps(host_server.kubeconfig))
+@pytest.fixture(scope="module")
+def cli(host_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "kubeconfig").write_text(json.dumps(host_server.kubeconfig))
     kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LANG") if key in os.environ}
-    home = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
-    return Cli(tmp_path, {**kept, **home, "PYTHONUTF8": "1"})
+    home = {"HOME": str(folder), "KUBECONFIG": str(folder / "kubeconfig")}
+    return Cli(folder, {**kept, **home, "PYTHONUTF8": "1"})
 
 
 @pytest.fixture
@@ -122,6 +132,10 @@ def name(host: Cluster) -> Iterator[str]:
     """A name nobody has; what gets it is deleted after the test."""
     name = f"c-{uuid.uuid4().hex[:8]}"
     yield name
+    remove(host, name)
+
+
+def remove(host: Cluster, name: str) -> None:
     if host.get("TenantCluster", name, "default"):
         host.patch("TenantCluster", name, {"spec": {"paused": False}}, "default")
         host.delete("TenantCluster", name, "default")
@@ -151,6 +165,17 @@ def made(cli: Cli, host: Cluster, name: str) -> str:
     cli.run("apply", "-f", "-", "--wait", "0", stdin=documents(name))
     step(host, name)
     return name
+
+
+@pytest.fixture(scope="module")
+def seen(cli: Cli, host_server: ApiServer) -> Iterator[str]:
+    """The same for all tests that only look."""
+    name = f"c-{uuid.uuid4().hex[:8]}"
+    cli.run("apply", "-f", "-", "--wait", "0", stdin=documents(name))
+    with host_server.cluster() as host:
+        step(host, name)
+        yield name
+        remove(host, name)
 
 
 def step(host: Cluster, name: str) -> None:
@@ -244,35 +269,35 @@ def test_edit_writes_what_the_editor_leaves(cli: Cli, host: Cluster, made: str) 
     assert cluster_of(host, made)["spec"]["paused"] is True
 
 
-def test_edit_without_a_change_writes_nothing(cli: Cli, host: Cluster, made: str) -> None:
-    before = cluster_of(host, made)["metadata"]["resourceVersion"]
-    said = cli.run("edit", made, EDITOR="true")
+def test_edit_without_a_change_writes_nothing(cli: Cli, host: Cluster, seen: str) -> None:
+    before = cluster_of(host, seen)["metadata"]["resourceVersion"]
+    said = cli.run("edit", seen, EDITOR="true")
     assert said.stderr == "Nothing was changed.\n"
-    assert cluster_of(host, made)["metadata"]["resourceVersion"] == before
+    assert cluster_of(host, seen)["metadata"]["resourceVersion"] == before
 
 
-def test_edit_opens_again_with_what_is_wrong(cli: Cli, host: Cluster, made: str) -> None:
+def test_edit_opens_again_with_what_is_wrong(cli: Cli, host: Cluster, seen: str) -> None:
     twice = editor(
         cli.folder,
         f'grep "^# " $1 > {cli.folder}/said; sed -i "s/storage: Ephemeral/storage: Tape/" $1',
     )
-    said = cli.run("edit", made, code=2, EDITOR=twice)
+    said = cli.run("edit", seen, code=2, EDITOR=twice)
     assert "spec.datastore.storage" in (cli.folder / "said").read_text()
     assert "spec.datastore.storage" in said.stderr
-    assert cluster_of(host, made)["spec"]["datastore"]["storage"] == "Ephemeral"
+    assert cluster_of(host, seen)["spec"]["datastore"]["storage"] == "Ephemeral"
 
 
 # look
 
 
-def test_lists_in_every_form(cli: Cli, made: str) -> None:
-    assert made in cli.run("list").stdout
+def test_lists_in_every_form(cli: Cli, seen: str) -> None:
+    assert seen in cli.run("list").stdout
     assert "CONTROL PLANE" in cli.run("list", "-o", "wide").stdout
-    assert made in cli.run("get", "-o", "name").stdout.split()
-    assert cli.run("get", made, "-o", "name").stdout == f"{made}\n"
+    assert seen in cli.run("get", "-o", "name").stdout.split()
+    assert cli.run("get", seen, "-o", "name").stdout == f"{seen}\n"
     found = json.loads(cli.run("list", "-A", "-o", "json").stdout)["items"]
-    assert made in [item["metadata"]["name"] for item in found]
-    found = yaml.safe_load(cli.run("get", made, "-o", "yaml").stdout)["items"]
+    assert seen in [item["metadata"]["name"] for item in found]
+    found = yaml.safe_load(cli.run("get", seen, "-o", "yaml").stdout)["items"]
     assert "managedFields" not in found[0]["metadata"]
 
 
@@ -297,16 +322,16 @@ def test_no_host_is_said_with_its_code(cli: Cli) -> None:
 
 
 def test_describe_has_conditions_certificates_versions_and_events(
-    cli: Cli, host: Cluster, made: str
+    cli: Cli, host: Cluster, seen: str
 ) -> None:
-    space = names.control_plane_namespace(cluster_of(host, made)["metadata"]["uid"], made)
+    space = names.control_plane_namespace(cluster_of(host, seen)["metadata"]["uid"], seen)
     host.create(event(space, "Evil", f"{EVIL} told"))
-    shown = cli.run("describe", made).stdout
+    shown = cli.run("describe", seen).stdout
     for word in (
         "CONDITION",
         "Ready",
         "NODE POOL",
-        f"{made}-w",
+        f"{seen}-w",
         "Certificates:",
         "v1.36.3",
         "Evil",
@@ -329,22 +354,22 @@ def event(namespace: str, reason: str, message: str) -> Object:
     }
 
 
-def test_doctor_says_who_must_act_and_what_to_do(cli: Cli, made: str) -> None:
-    said = cli.run("doctor", made, code=6)
+def test_doctor_says_who_must_act_and_what_to_do(cli: Cli, seen: str) -> None:
+    said = cli.run("doctor", seen, code=6)
     assert "etcd has no pod" in said.stdout
     assert "who: " in said.stdout
-    assert f"do:  kubeception create {made}" in said.stdout
-    found = json.loads(cli.run("doctor", made, "-o", "json", code=6).stdout)["items"]
+    assert f"do:  kubeception create {seen}" in said.stdout
+    found = json.loads(cli.run("doctor", seen, "-o", "json", code=6).stdout)["items"]
     assert {"fine", "problem"} <= {item["level"] for item in found}
 
 
-def test_wait_ends_when_it_is_so_or_in_time(cli: Cli, host: Cluster, made: str) -> None:
-    said = cli.run("wait", made, "--for", "nodes=3", "--timeout", "1", code=3)
+def test_wait_ends_when_it_is_so_or_in_time(cli: Cli, host: Cluster, seen: str) -> None:
+    said = cli.run("wait", seen, "--for", "nodes=3", "--timeout", "1", code=3)
     assert "nodes=3 after 1 s" in said.stderr
-    status(host, made, phase="Ready", readyNodes=3)
-    cli.run("wait", made, "--for", "nodes=3", "--timeout", "20")
-    cli.run("wait", made, "--for", "phase=Ready", "--timeout", "20")
-    assert "is none of" in cli.run("wait", made, "--for", "rain", code=2).stderr
+    status(host, seen, phase="Ready", readyNodes=3)
+    cli.run("wait", seen, "--for", "nodes=3", "--timeout", "20")
+    cli.run("wait", seen, "--for", "phase=Ready", "--timeout", "20")
+    assert "is none of" in cli.run("wait", seen, "--for", "rain", code=2).stderr
 
 
 def test_wait_hears_of_a_change_and_of_the_end(cli: Cli, host: Cluster, name: str) -> None:
@@ -369,13 +394,13 @@ def test_pause_and_resume(cli: Cli, host: Cluster, made: str) -> None:
     assert names.PAUSED_ANNOTATION not in found["metadata"].get("annotations", {})
 
 
-def test_logs_of_what_does_not_run(cli: Cli, made: str) -> None:
-    assert "no pod of its etcd" in cli.run("logs", made, "etcd", code=4).stderr
-    assert "is none of etcd" in cli.run("logs", made, "kubelet", code=2).stderr
+def test_logs_of_what_does_not_run(cli: Cli, seen: str) -> None:
+    assert "no pod of its etcd" in cli.run("logs", seen, "etcd", code=4).stderr
+    assert "is none of etcd" in cli.run("logs", seen, "kubelet", code=2).stderr
 
 
-def test_connect_says_when_nothing_answers(cli: Cli, made: str) -> None:
-    said = cli.run("connect", made, "--wait", "1", "--", "true", code=3)
+def test_connect_says_when_nothing_answers(cli: Cli, seen: str) -> None:
+    said = cli.run("connect", seen, "--wait", "1", "--", "true", code=3)
     assert "neither at" in said.stderr or "has no address yet" in said.stderr
 
 
@@ -394,9 +419,9 @@ def completed(cli: Cli, *words: str, **environment: str) -> tuple[list[str], flo
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line], seconds
 
 
-def test_names_are_completed_from_the_cluster(cli: Cli, made: str) -> None:
-    assert completed(cli, "kubeception", "describe", made[:5])[0] == [made]
-    assert "apiserver" in completed(cli, "kubeception", "logs", made, "")[0]
+def test_names_are_completed_from_the_cluster(cli: Cli, seen: str) -> None:
+    assert completed(cli, "kubeception", "describe", seen[:5])[0] == [seen]
+    assert "apiserver" in completed(cli, "kubeception", "logs", seen, "")[0]
     assert "doctor" in completed(cli, "kubeception", "do")[0]
 
 
@@ -426,28 +451,28 @@ def test_completion_of_names_loads_nothing_heavy(cli: Cli) -> None:
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("words", [("list", "-o", "wide"), ("describe",), ("events",), ("doctor",)])
 def test_no_line_is_wider_than_the_terminal(
-    cli: Cli, host: Cluster, made: str, words: tuple[str, ...], columns: int
+    cli: Cli, host: Cluster, seen: str, words: tuple[str, ...], columns: int
 ) -> None:
-    space = names.control_plane_namespace(cluster_of(host, made)["metadata"]["uid"], made)
+    space = names.control_plane_namespace(cluster_of(host, seen)["metadata"]["uid"], seen)
     host.create(event(space, "Long", "word " * 60))
-    shown = cli.terminal(*words, *(() if words[0] == "list" else (made,)), columns=columns)
+    shown = cli.terminal(*words, *(() if words[0] == "list" else (seen,)), columns=columns)
     shown.read()
     shown.process.wait(SECONDS)
     lines = [STEERING.sub("", line) for line in shown.text.splitlines()]
-    assert any(made[:8] in line for line in lines)
+    assert any(seen[:8] in line for line in lines)
     tables = lines if words != ("doctor",) else [line for line in lines if line.startswith("✓")]
     assert [line for line in tables if width(line) > columns] == []
     if words == ("events",):
         assert any(line.rstrip().endswith("…") or "…" in line for line in lines)
 
 
-def test_colours_only_where_they_are_wanted(cli: Cli, made: str) -> None:
-    plain = cli.run("doctor", made, code=6)
+def test_colours_only_where_they_are_wanted(cli: Cli, seen: str) -> None:
+    plain = cli.run("doctor", seen, code=6)
     assert "\x1b" not in plain.stdout + plain.stderr
-    coloured = cli.terminal("doctor", made)
+    coloured = cli.terminal("doctor", seen)
     coloured.end()
     assert "\x1b[31m" in coloured.text
-    none = cli.terminal("doctor", made, NO_COLOR="1")
+    none = cli.terminal("doctor", seen, NO_COLOR="1")
     none.end()
     assert not re.search(r"\x1b\[3\dm", none.text)
 
@@ -470,13 +495,12 @@ def test_an_interrupted_create_leaves_a_clean_state_and_says_how_to_go_on(
     assert cluster_of(host, name)["metadata"]["name"] == name
 
 
-def test_an_interrupted_watch_just_ends(cli: Cli, host: Cluster, made: str) -> None:
-    shown = cli.terminal("get", made, "--watch")
-    shown.read(until=made)
-    status(host, made, phase="Failed")
+def test_an_interrupted_watch_just_ends(cli: Cli, host: Cluster, seen: str) -> None:
+    shown = cli.terminal("get", seen, "--watch")
+    shown.read(until=seen)
+    status(host, seen, phase="Failed")
     shown.read(until="Failed")
-    shown.press(b"\x03")
-    assert shown.end() == 130
+    assert shown.interrupt() == 130
     assert "Go on" not in shown.text
 
 
