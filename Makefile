@@ -56,8 +56,8 @@ coverage: venv ## which lines and branches the unit tier reaches
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(BIN)/pytest tests/integration
 
-fault: packages venv ## a fault at each request of a tenant's life; prints how many (an hour)
-	$(BIN)/python -m tests.fault
+fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
+	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
 
 e2e: packages venv ## tenants with virtual machines, in a lab of their own
 	$(IN_LAB) $(BIN)/pytest tests/e2e

@@ -11,7 +11,7 @@ import urllib3  # noqa: F401  # opens a socket when it is first imported, to lea
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
-WORLDLY = ("integration", "e2e")
+WORLDLY = ("integration", "fault", "e2e")
 """Folders whose tests may touch the world, in the order they are run: after all others."""
 E2E_SECONDS = 1800
 """How long a test may take, lab and virtual machines included."""

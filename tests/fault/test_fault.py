@@ -1,0 +1,41 @@
+"""A sample of `make fault`, drawn anew every day, and proof that it would find what it looks for."""
+
+import random
+
+import pytest
+
+from kubeception.engine.machines import Machines
+from tests.fault.runs import OPERATIONS, Reference, Strikes, live
+from tests.fault.tap import Fault, Strike
+from tests.integration.servers import ApiServer
+
+LIVES = 5
+"""Each with a fault in every operation: 30 faults."""
+
+Servers = tuple[ApiServer, ApiServer]
+
+
+@pytest.mark.parametrize("number", range(LIVES))
+def test_a_fault_changes_nothing_of_the_outcome(
+    fault_servers: Servers, reference: Reference, number: int
+) -> None:
+    drawn = random.Random(f"lives {number}")
+    strikes = {name: drawn.choice(reference.strikes(name, reads=True)) for name in OPERATIONS}
+    assert live(*fault_servers, reference, strikes) == []
+
+
+def strikes_at(reference: Reference, path: str, fault: Fault) -> Strikes:
+    """The fault at the first creation of something like this."""
+    found = [
+        c for c in reference.calls["create"] if c.method in ("POST", "PATCH") and path in c.path
+    ]
+    assert found, path
+    return {"create": Strike(found[0], fault)}
+
+
+def test_what_a_killed_run_leaves_behind_would_be_found(
+    fault_servers: Servers, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Machines, "_remove_leftovers", lambda _: None)
+    strikes = strikes_at(reference, "/api/v1/namespaces/MACHINES/secrets", Fault.KILLED)
+    assert "left over" in str(live(*fault_servers, reference, strikes))
