@@ -162,29 +162,30 @@ def merge(path: Path, document: Mapping[str, Any], comes_from: Origin) -> None:
 def remove(path: Path, gone: Callable[[Origin], bool]) -> bool:
     """Take those contexts of ours that are `gone` out of the file, with their users and clusters.
 
-    What was current before becomes current again if it is still there. True if there was one.
+    What was current before them becomes current again if it is still there. True if there was one.
     """
-    removed = False
+    removed: dict[str, str] = {}
 
     def change(there: Document) -> None:
-        nonlocal removed
         for entry in list(there["contexts"]):
             known = origin(entry.get("context"))
             if known is None or not gone(known):
                 continue
-            removed = True
+            removed[entry["name"]] = known.previous
             there["contexts"].remove(entry)
             for key, reference in (("clusters", "cluster"), ("users", "user")):
                 name = entry["context"].get(reference)
                 if not any(c["context"].get(reference) == name for c in there["contexts"]):
                     there[key] = [other for other in there[key] if other["name"] != name]
-            if there.get("current-context") == entry["name"]:
-                back = _find(there, "contexts", known.previous)
-                there["current-context"] = known.previous if back else ""
+        current, before = there.get("current-context") or "", dict(removed)
+        if current in before:
+            while current in before:
+                current = before.pop(current)
+            there["current-context"] = current if _find(there, "contexts", current) else ""
 
     if path.exists():
         edit(path, change)
-    return removed
+    return bool(removed)
 
 
 def edit(path: Path, change: Callable[[Document], None]) -> None:

@@ -14,6 +14,17 @@ import pytest
 PARTS = os.environ.get("KUBECEPTION_PARTS", "auto")
 """What `lab up --parts` is given."""
 
+ECHO_SERVICE = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec:
+  selector: {app: echo}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+"""A Service named echo in front of the pods with that label, whichever workload made them."""
+
 
 @dataclass(frozen=True)
 class Lab:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from kubeception import names
-from tests.e2e.conftest import Lab, programs
+from tests.e2e.conftest import ECHO_SERVICE, Lab, programs
 
 CREATE_SECONDS = 900
 SOON_SECONDS = 300
@@ -49,13 +49,6 @@ spec:
               dd if=/dev/urandom of=blob bs=1024 count=64 2>/dev/null
               exec httpd -f -p 8080 -h /tmp/www
           readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec:
-  selector: {app: echo}
-  ports: [{port: 80, targetPort: 8080}]
 """
 
 
@@ -146,7 +139,7 @@ def tenant(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenan
     """A tenant with two nodes, the Deployment on both."""
     made = tenant_in(lab, tmp_path_factory.mktemp("create"), "e2e-create")
     made.run("create", made.name, "--workers", "2", "--wait", f"{CREATE_SECONDS}s")
-    made.kubectl("apply", "-f", "-", stdin=ECHO)
+    made.kubectl("apply", "-f", "-", stdin=ECHO + ECHO_SERVICE)
     eventually("two pods on two nodes", lambda: len({node for _, node, _ in made.pods()}) == 2)
     yield made
     made.run("delete", made.name, check=False)
@@ -252,6 +245,7 @@ class TestTwoNodes:
 def test_a_create_that_is_killed_goes_on_with_the_same_keys(
     lab: Lab, tmp_path: Path, seconds: float
 ) -> None:
+    """And its end doesn't need an API server that answers."""
     tenant = tenant_in(lab, tmp_path, f"e2e-killed-{int(seconds * 10)}")
     words = ("create", tenant.name, "--workers", "0")
     killed = subprocess.Popen(
@@ -274,6 +268,7 @@ def test_a_create_that_is_killed_goes_on_with_the_same_keys(
     after = roots(lab, space)
     assert {key: after[key] for key in before} == before
     assert "kube-system" in tenant.kubectl("get", "namespaces", "-o", "name")
+    lab.kubectl("delete", "statefulset", "etcd", "-n", space)
     tenant.run("delete", tenant.name)
     assert leftovers(lab, uid, tenant.name) == ""
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kubeception.lab.process import Process
-from tests.e2e.conftest import PARTS, Lab
+from tests.e2e.conftest import ECHO_SERVICE, PARTS, Lab
 
 MANY = 3
+MINE = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "mine",
+    "clusters": [{"name": "mine", "cluster": {"server": "https://192.0.2.1"}}],
+    "contexts": [{"name": "mine", "context": {"cluster": "mine", "user": "mine"}}],
+    "users": [{"name": "mine", "user": {"token": "secret"}}],
+}
+"""What somebody has before there is a lab."""
 
 ECHO = """\
 apiVersion: apps/v1
@@ -32,13 +43,6 @@ spec:
           image: docker.io/library/busybox:1.36
           command: [sh, -c, 'mkdir /www && hostname > /www/index.html && exec httpd -f -p 8080 -h /www']
           readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec:
-  selector: {app: echo}
-  ports: [{port: 80, targetPort: 8080}]
 """
 
 
@@ -49,6 +53,20 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab = Lab("trial", {**os.environ, "XDG_STATE_HOME": str(state)})
     yield lab
     lab.run("down")
+
+
+@pytest.fixture(scope="module")
+def user(trial: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The trial lab in the hands of somebody who has a kubeconfig already."""
+    config = tmp_path_factory.mktemp("home") / "config"
+    config.write_text(yaml.safe_dump(MINE))
+    return replace(trial, environment={**trial.environment, "KUBECONFIG": str(config)})
+
+
+def contexts(user: Lab) -> tuple[list[str], str]:
+    """The names of the contexts in the user's kubeconfig, and the current one."""
+    config = yaml.safe_load(Path(user.environment["KUBECONFIG"]).read_text())
+    return [entry["name"] for entry in config["contexts"]], config["current-context"]
 
 
 def folder(lab: Lab) -> Path:
@@ -107,7 +125,7 @@ def test_up_again_is_quick_and_touches_nothing(trial: Lab) -> None:
 
 def test_pods_of_three_nodes_reach_each_other(trial: Lab) -> None:
     trial.up("--no-kubevirt", "--nodes", str(MANY))
-    trial.kubectl("apply", "-f", "-", stdin=ECHO)
+    trial.kubectl("apply", "-f", "-", stdin=ECHO + ECHO_SERVICE)
     trial.kubectl("rollout", "status", "daemonset/echo", "--timeout=120s")
     pods = json.loads(trial.kubectl("get", "pods", "-l", "app=echo", "-o", "json"))["items"]
     assert len({pod["spec"]["nodeName"] for pod in pods}) == MANY
@@ -187,20 +205,47 @@ def test_two_labs_stand_side_by_side(trial: Lab) -> None:
     assert_healthy(trial)
 
 
+def test_contexts_of_the_lab_and_of_its_tenant_are_added(user: Lab) -> None:
+    user.run("kubeconfig", "--merge")
+    assert contexts(user) == (["mine", "kubeception-trial"], "kubeception-trial")
+    argv = [sys.executable, "-m", "kubeception", "create", "inner", "--workers", "0"]
+    subprocess.run(argv, env=user.environment, check=True, capture_output=True)
+    assert contexts(user) == (["mine", "kubeception-trial", "inner"], "inner")
+
+
+def test_the_cache_of_a_lab_that_is_up_is_not_purged(trial: Lab, tmp_path: Path) -> None:
+    (tmp_path / "kubeception" / "bin").mkdir(parents=True)
+    environment = {**trial.environment, "XDG_CACHE_HOME": str(tmp_path)}
+    other = Lab("trial-none", environment)
+    refused = other.run("down", "--purge", check=False)
+    assert refused.returncode == 2
+    assert "used by lab trial" in refused.stderr
+    assert (tmp_path / "kubeception" / "bin").exists()
+
+
 def test_fewer_nodes_than_there_are_is_refused(trial: Lab) -> None:
     done = trial.run("up", "--nodes", "1", check=False)
     assert done.returncode == 2
     assert f"has {MANY} nodes" in done.stderr
 
 
-def test_down_leaves_nothing(trial: Lab) -> None:
+def test_down_leaves_nothing(trial: Lab, user: Lab) -> None:
     assert traces(trial.name, trial), "the search for traces finds none of a lab that is up"
     nodes = [Process.of(record(trial, f"node-{number}")) for number in range(1, MANY + 1)]
-    trial.run("down")
+    user.run("down")
     assert traces(trial.name, trial) == []
+    assert contexts(user) == (["mine"], "mine")
     # An ended one may be a zombie yet: process 1 of the machine reaps it when it comes to it.
     assert not [process for process in nodes if process.alive()]
     assert "There is no lab" in trial.run("down").stderr
+
+
+def test_purge_removes_the_cache_and_nothing_beside_it(trial: Lab, tmp_path: Path) -> None:
+    for path in ("kubeception/bin/kubectl", "kubeception/registry/blob", "somebody-elses"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    Lab("trial", {**trial.environment, "XDG_CACHE_HOME": str(tmp_path)}).run("down", "--purge")
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody-elses"]
 
 
 def traces(name: str, lab: Lab) -> list[str]:

@@ -180,3 +180,12 @@ def test_keys_become_files_in_memory() -> None:
     assert "client-key-data" in config["users"][0]["user"]
     files.close()
     assert not path.exists()
+
+
+def test_what_was_current_before_all_that_go_is_current_again(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document("mine")))
+    merge(path, document("lab"), Origin(kubeconfig="/lab"))
+    merge(path, document("demo"), Origin("default/demo", "uid-1", "/lab", "lab"))
+    assert remove(path, lambda found: found.kubeconfig == "/lab")
+    assert read(path)["current-context"] == "mine"
