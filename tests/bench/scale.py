@@ -166,7 +166,8 @@ class Scale:
             have, generation = obj.get("status", {}), obj["metadata"]["generation"]
             if have.get("observedGeneration") != generation:
                 counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
-                late.append((obj, {"observedGeneration": generation, **dict.fromkeys(counts, 1)}))
+                ready: dict[str, Any] = dict.fromkeys(counts, 1)
+                late.append((obj, {"observedGeneration": generation, **ready}))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(self._status, late))
         return len(found)
