@@ -186,12 +186,14 @@ DEFINITIONS: Final = (
             Column("Desired", ".spec.replicas", "Workers asked for", "integer"),
             Column("Current", ".status.replicas", "Machines there are", "integer"),
             Column("Ready", ".status.readyReplicas", "Nodes that are ready", "integer"),
+            Column("Provider", ".spec.provider", "Where its workers come from", wide=True),
             Column("CPUs", ".spec.kubevirt.cpus", "CPUs of a machine", "integer", wide=True),
             Column("Memory", ".spec.kubevirt.memory", "Memory of a machine", wide=True),
             Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
             "clusterRef": [rule("self == oldSelf", "a pool can't move to another cluster")],
+            "provider": [rule("self == oldSelf", "a pool can't change its provider")],
             "labels": [LABEL_KEYS],
         },
         subresources={

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -302,7 +303,20 @@ class NodePoolSpec(Model):
     taints: tuple[Taint, ...] = Field(
         default=(), max_length=32, description="Taints every node of the pool registers with."
     )
-    kubevirt: KubeVirtOptions = Field(default=KubeVirtOptions(), alias="kubevirt")
+    provider: Literal["kubevirt"] = Field(
+        default="kubevirt",
+        description="Where the workers come from: virtual machines of the host (kubevirt). It can't be changed.",
+        json_schema_extra={"enum": ["kubevirt"]},
+    )
+    kubevirt: KubeVirtOptions | None = Field(default=None, alias="kubevirt")
+
+    @field_validator("kubevirt")
+    @classmethod
+    def _of_its_provider(cls, value: Model | None, info: ValidationInfo) -> Model | None:
+        provider = info.data.get("provider", info.field_name)
+        if value is not None and provider != info.field_name:
+            raise ValueError(f"the provider is {provider}: options of another one mean nothing")
+        return value
 
 
 class ObjectMeta(BaseModel):

@@ -104,12 +104,11 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
     from kubeception.engine.apply import contains
     from kubeception.engine.install import prepare_host
     from kubeception.errors import ConflictError
-    from kubeception.providers import provider
+    from kubeception.providers import preflight
 
     name, cluster = str(args.name), host.cluster
     with progress.phase(f"Host cluster {host.context}"):
-        if load(args).workers:
-            provider("kubevirt").preflight(cluster)
+        preflight(cluster, load(args).pools)
         prepare_host(cluster)
         there = cluster.get("TenantCluster", name, args.namespace)
         pools = cluster.list("NodePool", args.namespace) if there else []

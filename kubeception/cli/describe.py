@@ -83,16 +83,19 @@ def width_of(condition: "Object") -> int:
 
 def pools(found: "Sequence[Object]") -> None:
     """Its node pools."""
+    from kubeception.api.v1alpha1 import KubeVirtOptions
+
     rows = []
     for pool in found:
         machine, status = pool["spec"].get("kubevirt") or {}, pool.get("status") or {}
+        size = KubeVirtOptions.model_validate(machine)
         rows.append(
             (
                 pool["metadata"]["name"],
                 pool["spec"].get("replicas", 1),
                 status.get("replicas", 0),
                 status.get("readyReplicas", 0),
-                f"{machine.get('cpus', 1)} CPU, {machine.get('memory', '')}",
+                f"{size.cpus} CPU, {size.memory}",
             )
         )
     columns = (Column("NODE POOL", 12), Column("WANTED"), Column("MACHINES"), Column("READY"))

@@ -67,5 +67,5 @@ def machine_manifests(ctx: "PlanContext") -> Any:
         for _ in range(pool.spec.replicas):
             machine = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
             boot = node_bootstrap(ctx, pool, machine, new_token(ctx))
-            for obj in provider("kubevirt").render(ctx, pool, machine, boot):
+            for obj in provider(pool.spec.provider).render(ctx, pool, machine, boot):
                 yield "host", "machines", obj

@@ -43,7 +43,7 @@ def scale(name: str, workers: int, pool: str | None, wait: float, host: HostArgs
             f"{name} has several NodePools: {', '.join(known)}", hint="Choose one with --pool."
         )
     if workers:
-        provider("kubevirt").preflight(cluster)
+        provider(known[chosen[0]]["spec"].get("provider", "kubevirt")).preflight(cluster)
     if known[chosen[0]]["spec"].get("replicas", 1) != workers:
         cluster.patch("NodePool", chosen[0], {"spec": {"replicas": workers}}, host.namespace)
     with Progress() as progress, Engine(cluster, host.namespace, name) as engine:

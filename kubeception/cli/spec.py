@@ -51,10 +51,6 @@ class Wanted:
         """The objects to write."""
         return [self.cluster.manifest(), *(pool.manifest() for pool in self.pools)]
 
-    @property
-    def workers(self) -> int:
-        return sum(pool.spec.replicas for pool in self.pools)
-
 
 @dataclass
 class Problems:

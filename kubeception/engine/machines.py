@@ -18,7 +18,8 @@ from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
-from kubeception.providers.base import Machine, NodeProvider, Phase
+from kubeception.providers import PROVIDERS, machines, provider
+from kubeception.providers.base import Machine, Phase
 
 TOKEN_LIFE: Final = timedelta(minutes=30)
 DRAIN_LIMIT: Final = timedelta(minutes=3)
@@ -51,7 +52,6 @@ class Machines:
 
     host: Cluster
     tenant: Cluster | None
-    provider: NodeProvider
     ctx: PlanContext
     host_nodes: Mapping[str, Mapping[str, str]]
     """Labels of the host's nodes."""
@@ -72,7 +72,7 @@ class Machines:
             for key, o in tenant.items()
             if key[0] == "Secret" and names.MACHINE_LABEL in o["metadata"].get("labels", {})
         }
-        self.seen = [self._judged(machine) for machine in self.provider.machines(mine)]
+        self.seen = [self._judged(machine) for machine in machines(mine)]
 
     def reconcile(self) -> list[MachineState]:
         """Everything that can be done now; how far each machine is after that."""
@@ -134,7 +134,7 @@ class Machines:
             # addresses are a merge list in a strategic patch, which would keep the guest's own
             node = tenant.patch("Node", machine.name, patch, subresource="status") or node
         labels = self.host_nodes.get(machine.host_node, {})
-        provider_id = self.provider.provider_id(self.ctx, machine.name)
+        provider_id = provider(machine.provider).provider_id(self.ctx, machine.name)
         if patch := nodes.node_patch(node, machine, provider_id, labels):
             with suppress(ConflictError):  # it has changed since: seen at the next look
                 node = tenant.patch("Node", machine.name, patch) or node
@@ -163,7 +163,7 @@ class Machines:
     # a pool gains and loses machines
 
     def _scale(self, pool: NodePool) -> None:
-        mine = [m for m in self.seen if m.pool == pool.name]
+        mine = [m for m in self.seen if _is_of(m, pool)]
         plan = scale(pool.spec.replicas, mine, self._ready, self.ctx.facts.now)
         for machine in plan.discard:
             self._delete(machine)
@@ -189,11 +189,12 @@ class Machines:
         expires = _time(ctx.facts.now + TOKEN_LIFE)
         tenant.create(token_secret(token, name, expires, {names.MACHINE_LABEL: name}))
         boot = node_bootstrap(ctx, pool, name, token)
-        for obj in self.provider.render(ctx, pool, name, boot):
+        source = provider(pool.spec.provider)
+        for obj in source.render(ctx, pool, name, boot):
             ready = prepare(obj, ctx.labels(COMPONENT))
             manager = f"{names.FIELD_MANAGER}/{COMPONENT}"
             made = write_one(self.host, manager, ready, None)
-            self.seen += self.provider.machines([made])
+            self.seen += source.machines([made])
 
     def _drain(self, machine: Machine) -> None:
         """Empty the node, then remove the machine; one step a pass."""
@@ -224,7 +225,8 @@ class Machines:
     def _delete(self, machine: Machine) -> None:
         """Remove the machine, its user data, its token and its node."""
         namespace = self.ctx.nodes_namespace
-        self.host.delete(self.provider.kinds[0], machine.name, namespace, uid=machine.uid)
+        kind = provider(machine.provider).kinds[0]
+        self.host.delete(kind, machine.name, namespace, uid=machine.uid)
         self.host.delete("Secret", machine.name, namespace)
         if self.tenant is not None:
             if machine.name in self.by_node:
@@ -234,11 +236,9 @@ class Machines:
 
     def _remove_leftovers(self) -> None:
         """Pools that are gone, nodes whose machine is gone, and what a run that was ended had half made."""
-        pools = {pool.name for pool in self.ctx.pools}
-        for machine in [
-            m for m in self.seen if m.pool not in pools and m.phase is not Phase.REMOVING
-        ]:
-            self._drain(machine)
+        for machine in [m for m in self.seen if m.phase is not Phase.REMOVING]:
+            if not any(_is_of(machine, pool) for pool in self.ctx.pools):
+                self._drain(machine)
         alive = {machine.name for machine in self.seen}
         for secret in self._seeds():
             if secret["metadata"]["name"] not in alive:
@@ -248,7 +248,7 @@ class Machines:
         for name, token in self.tokens.items():
             if name not in alive:
                 self.tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
-        ours = self.provider.provider_id(self.ctx, "")
+        ours = tuple(each.provider_id(self.ctx, "") for each in PROVIDERS.values())
         for name, node in self.by_node.items():
             if name not in alive and node["spec"].get("providerID", "").startswith(ours):
                 self.tenant.delete("Node", name, uid=node["metadata"]["uid"])
@@ -265,7 +265,8 @@ class Machines:
 
     def _annotate(self, machine: Machine, key: str, value: str) -> None:
         patch = {"metadata": {"annotations": {key: value}}}
-        self.host.patch(self.provider.kinds[0], machine.name, patch, self.ctx.nodes_namespace)
+        kind = provider(machine.provider).kinds[0]
+        self.host.patch(kind, machine.name, patch, self.ctx.nodes_namespace)
 
 
 def _evict(tenant: Cluster, pod: Object) -> None:
@@ -276,6 +277,10 @@ def _evict(tenant: Cluster, pod: Object) -> None:
     except ApiError as error:
         if error.status != 429:  # a PodDisruptionBudget says: not yet
             raise
+
+
+def _is_of(machine: Machine, pool: NodePool) -> bool:
+    return (machine.pool, machine.provider) == (pool.name, pool.spec.provider)
 
 
 def _joined(machine: Machine) -> Machine:

@@ -35,7 +35,7 @@ from kubeception.kube.client import Cluster
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
 from kubeception.plan.keys import KeySource, RandomKeys
-from kubeception.providers import PROVIDERS
+from kubeception.providers import provider
 
 MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Answers that may be others at the next pass; 0 is none at all."""
@@ -162,8 +162,7 @@ class Engine:
         if tenant is not None:
             objects = observe.observe_tenant(tenant)
             ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
-        found = [Machines(self.host, tenant, p, ctx, {}).states() for p in PROVIDERS.values()]
-        return [state for states in found for state in states]
+        return Machines(self.host, tenant, ctx, {}).states()
 
     def host_facts(self) -> HostFacts:
         """The host as it was a short time ago."""
@@ -291,24 +290,24 @@ class Pass:
             changes.watch_all(self.engine.host, [kind], namespace, labels=labels)
 
     def _machines(self, ctx: PlanContext) -> None:
-        wanted = any(pool.spec.replicas for pool in ctx.pools)
-        for provider in PROVIDERS.values():
-            if wanted:
-                self.engine.changes.watch_all(self.engine.host, provider.kinds, ctx.nodes_namespace)
-            nodes = self.host.list("Node") if wanted else []
-            labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
-            machines = Machines(self.host, self.tenant, provider, ctx, labels)
-            try:
-                self.report.machines += machines.reconcile()
-                self.report.news += machines.news
-            except StoppedError:
-                raise
-            except ApiError as error:
-                self._lost(error)
-            except KubeceptionError as error:
-                self._failed(error)
-            if machines.again is not None:
-                self.report.look_again(machines.again)
+        wanted = {pool.spec.provider for pool in ctx.pools if pool.spec.replicas}
+        for name in sorted(wanted):
+            kinds = provider(name).kinds
+            self.engine.changes.watch_all(self.engine.host, kinds, ctx.nodes_namespace)
+        nodes = self.host.list("Node") if wanted else []
+        labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
+        machines = Machines(self.host, self.tenant, ctx, labels)
+        try:
+            self.report.machines += machines.reconcile()
+            self.report.news += machines.news
+        except StoppedError:
+            raise
+        except ApiError as error:
+            self._lost(error)
+        except KubeceptionError as error:
+            self._failed(error)
+        if machines.again is not None:
+            self.report.look_again(machines.again)
 
     def _status(self, ctx: PlanContext) -> None:
         """Write what is reported, and tell what happened."""

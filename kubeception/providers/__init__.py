@@ -1,7 +1,12 @@
 """Where nodes come from: each provider turns a machine's name and its bootstrap into something that boots."""
 
+from collections.abc import Iterable
+
+from kubeception.api.v1alpha1 import NodePool
 from kubeception.errors import UsageError
-from kubeception.providers.base import NodeProvider
+from kubeception.kube.client import Cluster
+from kubeception.plan.facts import Object
+from kubeception.providers.base import Machine, NodeProvider
 from kubeception.providers.kubevirt import KubeVirt
 
 PROVIDERS: dict[str, NodeProvider] = {"kubevirt": KubeVirt()}
@@ -15,3 +20,16 @@ def provider(name: str) -> NodeProvider:
     if name not in PROVIDERS:
         raise UsageError(f"no node provider {name!r}", hint=f"There are: {', '.join(PROVIDERS)}.")
     return PROVIDERS[name]
+
+
+def machines(objects: Iterable[Object]) -> list[Machine]:
+    """The machines that these objects are, of every provider."""
+    known = list(objects)
+    return [machine for each in PROVIDERS.values() for machine in each.machines(known)]
+
+
+def preflight(host: Cluster, pools: Iterable[NodePool]) -> None:
+    """Raise KubeceptionError, naming what to install, when the host can't run the machines of these pools."""
+    wanted = {pool.spec.provider for pool in pools if pool.spec.replicas}
+    for name in sorted(wanted):
+        provider(name).preflight(host)

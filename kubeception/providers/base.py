@@ -38,6 +38,8 @@ class Machine:
     address: str = ""
     """Where the host and other machines reach it."""
     host_node: str = ""
+    provider: str = ""
+    """Name of the provider it is of."""
     message: str = ""
     """Why it is in this phase, in words; empty when all is well."""
     joined_instance: str = ""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from kubeception import names
-from kubeception.api.v1alpha1 import NodePool
+from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import Bootstrap
@@ -57,7 +57,7 @@ class KubeVirt:
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
     ) -> list[Object]:
         labels = {names.MACHINE_LABEL: machine, names.POOL_LABEL: pool.name}
-        options = pool.spec.kubevirt
+        options = pool.spec.kubevirt or KubeVirtOptions()
         seed = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -123,6 +123,7 @@ def _machine(vm: Object, vmi: Object | None) -> Machine:
         instance=vmi["metadata"]["uid"] if vmi else "",
         address=_address(vmi),
         host_node=(vmi or {}).get("status", {}).get("nodeName", ""),
+        provider=KubeVirt.name,
         message=message or TROUBLES.get(printable, ""),
         joined_instance=annotations.get(names.INSTANCE_ANNOTATION, ""),
         draining_since=datetime.fromisoformat(draining) if draining else None,

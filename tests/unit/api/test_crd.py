@@ -51,7 +51,7 @@ def test_no_property_lacks_a_description(kind: str, schema: dict[str, Any]) -> N
             assert standard or described.get("description"), f"{path}.{name}"
 
 
-def test_networking_datastore_and_cluster_of_a_pool_are_immutable() -> None:
+def test_what_a_cluster_and_a_pool_stand_on_is_immutable() -> None:
     for kind, schema in schemas():
         fixed = {
             path
@@ -59,8 +59,11 @@ def test_networking_datastore_and_cluster_of_a_pool_are_immutable() -> None:
             for rule in part.get("x-kubernetes-validations", ())
             if rule["rule"] == "self == oldSelf"
         }
-        wanted = {".spec.networking", ".spec.datastore"}
-        assert fixed == (wanted if kind == "TenantCluster" else {".spec.clusterRef"})
+        wanted = {
+            "TenantCluster": {".spec.networking", ".spec.datastore"},
+            "NodePool": {".spec.clusterRef", ".spec.provider"},
+        }
+        assert fixed == wanted[kind]
 
 
 class Inner(BaseModel):

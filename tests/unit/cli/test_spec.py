@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kubeception import names
-from kubeception.api.v1alpha1 import DEFAULT_VERSION
+from kubeception.api.v1alpha1 import DEFAULT_VERSION, KubeVirtOptions
 from kubeception.cli.spec import SpecArgs, load
 from kubeception.errors import SpecError, UsageError
 
@@ -56,7 +56,8 @@ def test_options_say_what_the_cluster_shall_be() -> None:
     assert spec.networking.pod_cidr == "10.128.0.0/16"
     assert spec.addons.metrics_server is False
     (pool,) = wanted.pools
-    assert (pool.spec.replicas, pool.spec.kubevirt.cpus, pool.spec.kubevirt.memory) == (2, 2, "4Gi")
+    assert pool.spec.replicas == 2
+    assert pool.spec.kubevirt == KubeVirtOptions(cpus=2, memory="4Gi")
 
 
 def test_a_file_says_all_of_it(file: str) -> None:
@@ -65,7 +66,6 @@ def test_a_file_says_all_of_it(file: str) -> None:
     assert [(p.name, p.namespace, p.spec.replicas) for p in wanted.pools] == [
         ("small", "default", 3)
     ]
-    assert wanted.workers == 3
 
 
 def test_an_option_beats_the_file(file: str) -> None:
@@ -92,7 +92,9 @@ def test_what_exists_is_kept_where_nothing_else_is_said() -> None:
     wanted = load(args(cpus=2), cluster, [pool])
     assert wanted.cluster.spec.version == "v1.35.4"
     assert wanted.cluster.spec.datastore.size == "2Gi"
-    assert [(p.spec.replicas, p.spec.kubevirt.cpus) for p in wanted.pools] == [(5, 2)]
+    assert [(p.spec.replicas, p.spec.kubevirt) for p in wanted.pools] == [
+        (5, KubeVirtOptions(cpus=2))
+    ]
     assert load(args(), cluster, []).pools == ()
 
 
