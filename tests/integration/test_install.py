@@ -26,6 +26,8 @@ from kubeception.kube.client import Cluster, Object
 from tests.integration.servers import ApiServer, api_server, controllers
 
 GONE_SECONDS = 60
+REFUSED_SECONDS = 10
+"""By then a change of rights and of policies is in force."""
 POLICIES = "ValidatingAdmissionPolicyBinding"
 
 
@@ -50,8 +52,11 @@ def admin(server: ApiServer) -> Iterator[Cluster]:
 
 @pytest.fixture
 def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: ARG001  # installed first
-    """The host as the operator sees it."""
+    """The host as the operator sees it, once its rights and the policies are in force."""
     with server.as_operator() as cluster:
+        until_refused(lambda: cluster.list("Secret", "kube-system"))
+        for obj in (namespace("probe"), binding("kube-system")):
+            until_refused(lambda obj=obj: cluster.apply(obj, dry_run=True))  # type: ignore[misc]
         yield cluster
 
 
@@ -271,6 +276,19 @@ def eventually(do: Callable[[], object], tries: int = 100) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def until_refused(do: Callable[[], object]) -> None:
+    """Wait until it isn't allowed any more; what it does must leave nothing."""
+    ended = time.monotonic() + REFUSED_SECONDS
+    while time.monotonic() < ended:
+        try:
+            do()
+        except ApiError as error:
+            if error.status in (403, 422):
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"still allowed after {REFUSED_SECONDS} s")
 
 
 def test_uninstall_leaves_nothing(admin: Cluster, operator: Cluster) -> None:
