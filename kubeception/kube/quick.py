@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubeception import __version__
 from kubeception.errors import UsageError
 from kubeception.kube.kubeconfig import Files, with_files
 
@@ -51,9 +52,10 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def _headers(user: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"User-Agent": f"kubeception/{__version__}"}
     if token := user.get("token"):
-        return {"Authorization": f"Bearer {token}"}
-    if name := user.get("username"):
+        headers["Authorization"] = f"Bearer {token}"
+    elif name := user.get("username"):
         basic = base64.b64encode(f"{name}:{user.get('password', '')}".encode()).decode()
-        return {"Authorization": f"Basic {basic}"}
-    return {}
+        headers["Authorization"] = f"Basic {basic}"
+    return headers

@@ -127,7 +127,7 @@ class ApiServer:
         found = []
         for line in self.audit.read_text().splitlines():
             event = json.loads(line)
-            if event["userAgent"].startswith("kubeception") and event["verb"] not in (
+            if event.get("userAgent", "").startswith("kubeception") and event["verb"] not in (
                 "get",
                 "list",
                 "watch",

@@ -9,6 +9,7 @@ import time
 import uuid
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,7 @@ from kubeception import names
 from kubeception.components.install import Options
 from kubeception.engine.install import install_operator
 from kubeception.engine.lease import Lease
-from kubeception.engine.reconcile import now
+from kubeception.engine.reconcile import Engine, now
 from kubeception.kube.client import Cluster, Object
 from tests.integration.operators import Operator, operator, until
 from tests.integration.servers import ApiServer, process
@@ -64,17 +65,19 @@ class Tenants:
 
     def end(self) -> None:
         """Nothing of them is left, whoever does it."""
-        from kubeception.engine.reconcile import Engine
-
         for name in self.names:
             self.host.delete("TenantCluster", name, "default")
-            end = time.monotonic() + 60
-            with Engine(self.host, "default", name) as engine:
-                while self.host.get("TenantCluster", name, "default"):
-                    assert time.monotonic() < end
-                    with suppress(Exception):
-                        engine.step()
-                    time.sleep(0.2)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._end, self.names))
+
+    def _end(self, name: str) -> None:
+        end = time.monotonic() + 60
+        with Engine(self.host, "default", name) as engine:
+            while self.host.get("TenantCluster", name, "default"):
+                assert time.monotonic() < end
+                with suppress(Exception):
+                    engine.step()
+                time.sleep(0.2)
 
 
 class Tenant:
