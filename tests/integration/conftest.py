@@ -44,6 +44,19 @@ def host_server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator
         yield server
 
 
+@pytest.fixture(scope="module")
+def lone_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, etcd: str
+) -> Iterator[ApiServer]:
+    """A host cluster of one file's tests alone: an operator in it changes what others would see."""
+    name = request.module.__name__.rpartition(".")[2]
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp(name)
+        server = stack.enter_context(api_server(folder / "api", etcd, f"/{name}"))
+        stack.enter_context(controllers(server))
+        yield server
+
+
 @pytest.fixture(scope="session")
 def tenant_server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiServer]:
     """An API server that stands for a tenant's."""

@@ -25,8 +25,8 @@ REPAIR_PASSES = 5
 """How many passes that is elsewhere."""
 QUIET_SECONDS = 1.5
 SETTLE_SECONDS = 180.0
-SERVICES = "10.97.0.0/16"
-"""Of the tenant, apart from the host's."""
+SERVICES = "192.168.64.0/20"
+"""Of the tenant: apart from the host's, and from what is planned for others."""
 
 Rendered = dict[Key, Object]
 

@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from kubeception.engine.install import (
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import ApiError, KubeceptionError
 from kubeception.kube.client import Cluster, Object
-from tests.integration.servers import ApiServer, api_server, controllers
+from tests.integration.servers import ApiServer
 
 GONE_SECONDS = 60
 REFUSED_SECONDS = 10
@@ -32,13 +31,8 @@ POLICIES = "ValidatingAdmissionPolicyBinding"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiServer]:
-    """A host of these tests alone, for an operator in it changes what others would see."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("operated")
-        server = stack.enter_context(api_server(folder / "api", etcd, "/operated"))
-        stack.enter_context(controllers(server))
-        yield server
+def server(lone_server: ApiServer) -> ApiServer:
+    return lone_server
 
 
 @pytest.fixture

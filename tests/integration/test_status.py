@@ -71,7 +71,7 @@ class Tenant:
         """Reasons, the oldest first."""
         fields = f"involvedObject.uid={self.uid}"
         found = self.host.list("Event", "default", fields=fields)
-        found.sort(key=lambda event: event["metadata"]["creationTimestamp"])
+        found.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
         return [event["reason"] for event in found]
 
     def end(self) -> None:
