@@ -7,7 +7,9 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,13 +20,15 @@ from typing import Any
 import pytest
 
 from kubeception import names
-from tests.e2e.conftest import Lab
+from tests.e2e.conftest import Lab, programs
 from tests.e2e.test_create import Tenant, eventually, leftovers, roots, tenant_in, uid_of
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "manifests" / "install" / "kubeception.yaml"
 NAME = "e2e-operator"
 READY_SECONDS = 900
+OUTAGE_SECONDS = float(os.environ.get("KUBECEPTION_OUTAGE", "20"))
+"""How long the host is without its API."""
 KILLS = 4
 """Of one operation: a pod that is never left alone for as long as it takes to start gets nothing done."""
 SYSTEM = ("-n", names.SYSTEM_NAMESPACE)
@@ -136,6 +140,32 @@ def spaces(lab: Lab) -> tuple[str, str]:
     return names.control_plane_namespace(uid, NAME), names.nodes_namespace(uid, NAME)
 
 
+def policies(lab: Lab, namespace: str) -> str:
+    return lab.kubectl("get", "networkpolicies", "-n", namespace, "-o", "name")
+
+
+@contextmanager
+def without_api(lab: Lab) -> Iterator[None]:
+    """While this lasts, the host has no kube-apiserver: its kubelet is told of none."""
+    state = Path(lab.status()["kubeconfig"]).parent
+    told = state / "nodes" / "1" / "etc" / "kubernetes" / "manifests" / "kube-apiserver.yaml"
+    apart = told.parent.with_name("kube-apiserver.yaml")
+    told.rename(apart)
+    try:
+        eventually("no API of the host", lambda: not answers(lab))
+        yield
+    finally:
+        apart.rename(told)
+        eventually("the API of the host", lambda: answers(lab), READY_SECONDS)
+
+
+def answers(lab: Lab) -> bool:
+    """Whether the host's API server does."""
+    kubectl = [str(programs() / "kubectl"), f"--kubeconfig={lab.kubeconfig}"]
+    asked = [*kubectl, "get", "--raw=/readyz", "--request-timeout=2s"]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
 def pods(lab: Lab, *namespaces: str) -> dict[str, tuple[Any, ...]]:
     """uid → name, node and restarts of each container."""
     found = {}
@@ -195,6 +225,26 @@ class TestOperator:
         assert "nothing changed" in command(operated, "upgrade")
         wait_for(operated, f"tc/{NAME}", "condition=Ready")
         assert pods(operated, *spaces(operated)) == before
+
+    def test_tenants_serve_on_while_the_host_has_no_api_and_the_operator_comes_back(
+        self, operated: Lab, tmp_path: Path
+    ) -> None:
+        tenant = tenant_of(operated, tmp_path)
+        own, _ = spaces(operated)
+        before = pods(operated, *spaces(operated))
+        with without_api(operated):
+            gone = time.monotonic()
+            while time.monotonic() - gone < OUTAGE_SECONDS:
+                tenant.kubectl("create", "configmap", f"at-{time.monotonic_ns()}")
+                assert len(tenant.nodes()) == 1
+                time.sleep(1)
+        kept = policies(operated, own)
+        operated.kubectl("delete", "networkpolicies", "--all", "-n", own)
+        eventually("a repair", lambda: policies(operated, own) == kept)
+        assert kept
+        wait_for(operated, f"tc/{NAME}", "condition=Ready")
+        assert pods(operated, *spaces(operated)) == before
+        assert len(tenant.nodes()) == 1
 
     def test_uninstall_refuses_while_there_is_a_tenant(self, operated: Lab) -> None:
         said = command(operated, "uninstall", code=1)
