@@ -197,7 +197,15 @@ def kubevirt(component: str, layers: tuple[Layer, ...], *programs: Entry, user: 
 PACKAGE = Path(kubeception.__file__).parent
 """This very program, as it stands in the checkout or where it is installed."""
 
-PRELOADED = ("pause", "kube-proxy", "flannel", "konnectivity-agent", "coredns")
+PRELOADED = (
+    "pause",
+    "kube-proxy",
+    "flannel",
+    "konnectivity-agent",
+    "coredns",
+    "local-path-provisioner",
+    "metrics-server",
+)
 """Images that a machine's disk brings along, by their names in `plan.versions`."""
 
 IMAGES = (

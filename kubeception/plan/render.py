@@ -6,7 +6,7 @@ In a manifest every `{{ value }}` becomes JSON, which is YAML: a text arrives qu
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -85,8 +85,14 @@ def document(obj: Object) -> str:
 
 
 def _load(template: Template, values: Mapping[str, Any]) -> Object:
-    rendered: Object = yaml.load(template.render(values), Loader=_Loader)  # noqa: S506 - a safe loader
+    rendered: Object = json.loads(_parsed(template.render(values)))
     return rendered
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> str:
+    """YAML as JSON: each pass renders what the one before did, and JSON is read in a tenth of the time."""
+    return json.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
