@@ -8,6 +8,7 @@ KubeceptionError            exit 1   something failed; the base of all
 ├── HostUnreachableError    exit 5   no host cluster answers
 ├── ConflictError           exit 1   somebody else owns or changed the object
 ├── StoppedError            exit 1   a pass was ended before its end, by those who run it
+├── SshError                exit 1   a machine can't be reached by SSH, or isn't the one it was
 └── ApiError                exit 1   an API server refused or failed a request
 """
 
@@ -78,6 +79,10 @@ class StoppedError(KubeceptionError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class SshError(KubeceptionError):
+    """A machine can't be reached by SSH, is not the one it was, or lets nobody in."""
 
 
 class ApiError(KubeceptionError):

@@ -14,6 +14,8 @@ CLUSTER_LABEL: Final = f"{GROUP}/cluster"
 """Value: the cluster id; on every host object of a tenant."""
 COMPONENT_LABEL: Final = f"{GROUP}/component"
 POOL_LABEL: Final = f"{GROUP}/node-pool"
+PROVIDER_LABEL: Final = f"{GROUP}/provider"
+"""On a machine that is of a kind others are of too: the name of its node provider."""
 MACHINE_LABEL: Final = f"{GROUP}/machine"
 
 OWNER_ANNOTATION: Final = f"{GROUP}/owner"
@@ -49,6 +51,11 @@ SYSTEM_NAMESPACE: Final = "kubeception-system"
 """Where the operator runs."""
 OPERATOR: Final = "kubeception-operator"
 """Name of the operator's Deployment, accounts and Lease."""
+
+ALLOW_POD_NODES: Final = f"{GROUP}/allow-pod-nodes"
+"""On the namespace of TenantClusters, `true`: their nodes may be privileged pods of the host."""
+ALLOW_SSH_NODES: Final = f"{GROUP}/allow-ssh-nodes"
+"""The same, `true`: addresses that their authors name may be dialled from the host, by SSH."""
 
 PRIORITY_CLASS: Final = "kubeception-control-plane"
 """Of every tenant's control plane; cluster-scoped, shared, never removed with a tenant."""
@@ -86,6 +93,8 @@ def cluster_id(uid: str, name: str) -> str:
 
 TENANT_PREFIX: Final = "kc-"
 """How the name of every host namespace of a tenant begins."""
+NODES_PREFIX: Final = "kc-nodes-"
+"""The same of those of worker machines."""
 
 
 def control_plane_namespace(uid: str, name: str) -> str:
@@ -95,7 +104,7 @@ def control_plane_namespace(uid: str, name: str) -> str:
 
 def nodes_namespace(uid: str, name: str) -> str:
     """The host namespace of a tenant's worker machines."""
-    return fit("kc-nodes", name, uid, name)
+    return fit(NODES_PREFIX.rstrip("-"), name, uid, name)
 
 
 def lease(tenant: str) -> str:

@@ -10,6 +10,7 @@ from kubeception import names
 from kubeception.api.status import NodePoolStatus, TenantClusterStatus
 from kubeception.api.v1alpha1 import (
     API_SERVER_ARGS,
+    BLOCKS,
     DNS_LABEL,
     LABEL_KEY,
     LARGEST_PREFIX,
@@ -116,6 +117,43 @@ LABEL_KEYS: Final = rule(
 )
 
 
+STATIC_NEEDS_RESERVED: Final = rule(
+    "!has(self.cpuManagerPolicy) || self.cpuManagerPolicy != 'static'"
+    " || (has(self.systemReserved) && has(self.systemReserved.cpu))"
+    " || (has(self.kubeReserved) && has(self.kubeReserved.cpu))",
+    "cpuManagerPolicy static: needs CPU in systemReserved or kubeReserved",
+)
+SIZED_ONCE: Final = rule(
+    "!has(self.instancetype) || !(has(self.cpus) || has(self.memory))",
+    "cpus, memory: the instancetype says them",
+)
+DISTINCT_DISKS: Final = rule(
+    "self.all(a, self.exists_one(b, b.name == a.name))", "two disks have the same name"
+)
+OF_SSH: Final = [
+    rule("!has(self.provider) || self.provider != 'ssh' || has(self.ssh)", "ssh: is missing"),
+    rule(
+        "!has(self.ssh) || !has(self.replicas) || self.replicas <= size(self.ssh.machines)",
+        "replicas: more are asked for than ssh.machines has",
+    ),
+]
+ONCE_EACH: Final = rule(
+    "self.all(m, self.exists_one(n, n.address == m.address && n.port == m.port))",
+    "a machine is there more than once",
+)
+MACHINE_ADDRESS: Final = rule(
+    "isIP(self) && ip(self).family() == 4 && !ip(self).isLoopback() && !ip(self).isLinkLocalUnicast()"
+    " && !ip(self).isUnspecified() && !ip(self).isLinkLocalMulticast()"
+    " && !cidr('224.0.0.0/4').containsIP(self)",
+    "must be the IPv4 address of a machine elsewhere",
+)
+
+
+def _only_with_its_provider(block: str) -> Schema:
+    cel = f"!has(self.{block}) || (has(self.provider) && self.provider == '{block}')"
+    return rule(cel, f"{block}: options of another provider than the pool's")
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of what `kubectl get` prints; the age comes last by itself."""
@@ -192,6 +230,13 @@ DEFINITIONS: Final = (
             Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
+            "": [*(_only_with_its_provider(block) for block in BLOCKS), *OF_SSH],
+            "kubelet": [STATIC_NEEDS_RESERVED],
+            "kubevirt": [SIZED_ONCE],
+            "kubevirt.nodeSelector": [LABEL_KEYS],
+            "kubevirt.disks": [DISTINCT_DISKS],
+            "ssh.machines": [ONCE_EACH],
+            "ssh.machines[].address": [MACHINE_ADDRESS],
             "clusterRef": [rule("self == oldSelf", "a pool can't move to another cluster")],
             "provider": [rule("self == oldSelf", "a pool can't change its provider")],
             "labels": [LABEL_KEYS],
@@ -255,7 +300,8 @@ def _schema(d: Definition) -> Schema:
     for path, rules in d.rules.items():
         part = spec
         for step in filter(None, path.split(".")):
-            part = part["properties"][step]
+            part = part["properties"][step.removesuffix("[]")]
+            part = part["items"] if step.endswith("[]") else part
         part["x-kubernetes-validations"] = rules
     status["properties"]["conditions"] |= {
         "x-kubernetes-list-type": "map",

@@ -35,6 +35,14 @@ DNS_DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$
 QUANTITY = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+IMAGE = r"^[a-z0-9][a-zA-Z0-9._:/@-]*$"
+USER_PATH = (
+    r"^/(etc/(apt|modprobe\.d|modules-load\.d|profile\.d|security|ssh|ssl|sysctl\.d|udev)|home|root|srv"
+    r"|usr/local/(etc|share))(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
+)
+PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
+HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}$"
+USER = r"^[a-z_][a-z0-9_-]*$"
 ADDRESS = r"^[A-Za-z0-9.:-]+$"
 
 LARGEST_PREFIX, SMALLEST_PREFIX = 8, 24
@@ -274,18 +282,238 @@ class Taint(Model):
     )
 
 
+class Reserved(Model):
+    """What is kept from pods."""
+
+    cpu: Annotated[str, Field(pattern=r"^[1-9][0-9]*m?$", max_length=10)] | None = Field(
+        default=None, description="CPUs, such as 250m."
+    )
+    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None, description="Memory, such as 256Mi."
+    )
+
+
+class KubeletOptions(Model):
+    """Fields of the nodes' KubeletConfiguration that may be set: none names a file, address or credential."""
+
+    max_pods: Annotated[int, Field(ge=1, le=253)] | None = Field(
+        default=None, description="How many pods a node takes."
+    )
+    pod_pids_limit: Annotated[int, Field(ge=64, le=4194304)] | None = Field(
+        default=None, description="How many processes a pod may have."
+    )
+    system_reserved: Reserved | None = None
+    kube_reserved: Reserved | None = None
+    container_log_max_size: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None, description="Size at which a container's log is rotated."
+    )
+    container_log_max_files: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        default=None, description="How many log files a container keeps."
+    )
+    cpu_manager_policy: Literal["none", "static"] | None = Field(
+        default=None,
+        description="static: containers of guaranteed pods that ask for whole CPUs have them alone.",
+    )
+    topology_manager_policy: (
+        Literal["none", "best-effort", "restricted", "single-numa-node"] | None
+    ) = Field(default=None, description="How devices and CPUs are aligned.")
+    serialize_image_pulls: bool | None = Field(
+        default=None, description="Whether images are pulled one after the other."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left_to_share(self) -> Self:
+        reserved = (self.system_reserved, self.kube_reserved)
+        if self.cpu_manager_policy == "static" and not any(r and r.cpu for r in reserved):
+            raise ValueError("cpuManagerPolicy static: needs CPU in systemReserved or kubeReserved")
+        return self
+
+
+class UserFile(Model):
+    """A file of each machine, owned by root."""
+
+    path: Annotated[str, Field(pattern=USER_PATH, max_length=200)] = Field(
+        description="Where it is: below the folders of the pattern, which hold nothing a node is made of."
+    )
+    content: Annotated[str, Field(max_length=8192)] = Field(description="What is in it.")
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = Field(
+        default="0644", description="Its permissions, in octal."
+    )
+
+
+class UserData(Model):
+    """What is done on each machine besides making it a node. A change holds for machines made after it."""
+
+    files: tuple[UserFile, ...] = Field(
+        default=(), max_length=16, description="Files, there before the machine joins."
+    )
+    packages: tuple[Annotated[str, Field(pattern=PACKAGE, max_length=80)], ...] = Field(
+        default=(),
+        max_length=64,
+        description="Debian packages that are installed once it has joined.",
+    )
+    commands: tuple[
+        Annotated[
+            tuple[Annotated[str, Field(max_length=1024)], ...], Field(min_length=1, max_length=32)
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        max_length=16,
+        description="Commands that root runs once, after that: each a program and its arguments, no shell.",
+    )
+
+
+class Instancetype(Model):
+    """CPUs and memory as the host's administrators offer them."""
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
+    kind: Literal["VirtualMachineClusterInstancetype", "VirtualMachineInstancetype"] = Field(
+        default="VirtualMachineClusterInstancetype",
+        description="The latter is one of the nodes' namespace.",
+    )
+
+
+class Preference(Model):
+    """Devices and firmware as the host's administrators recommend them."""
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
+    kind: Literal["VirtualMachineClusterPreference", "VirtualMachinePreference"] = Field(
+        default="VirtualMachineClusterPreference",
+        description="The latter is one of the nodes' namespace.",
+    )
+
+
+class Disk(Model):
+    """An empty disk beside the root disk, for as long as the machine lives."""
+
+    name: Annotated[str, Field(pattern=DNS_LABEL, max_length=20)] = Field(
+        description="Its name and, inside the machine, its serial number."
+    )
+    size: Annotated[str, Field(pattern=QUANTITY, max_length=20)] = Field(description="Its size.")
+
+
 class KubeVirtOptions(Model):
     """A worker as a KubeVirt virtual machine. A change holds for machines made after it."""
 
-    cpus: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=1, description="How many CPUs a machine has."
+    cpus: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="How many CPUs a machine has; default: 1, or its instancetype's."
     )
-    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] = Field(
-        default="1536Mi", description="How much memory a machine has."
+    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None,
+        description="How much memory a machine has; default: 1536Mi, or its instancetype's.",
     )
-    image: Annotated[str, Field(pattern=r"^[a-z0-9][a-zA-Z0-9._:/@-]*$", max_length=255)] | None = (
-        Field(default=None, description="containerDisk; default: the one of the cluster's version.")
+    instancetype: Instancetype | None = None
+    preference: Preference | None = None
+    requests: Reserved | None = Field(
+        default=None,
+        description="What is kept for a machine on the host; default: its memory, and a tenth of its CPUs.",
     )
+    hugepages: Literal["2Mi", "1Gi"] | None = Field(
+        default=None, description="Size of the pages its memory is made of."
+    )
+    dedicated_cpus: bool = Field(
+        default=False, alias="dedicatedCPUs", description="Whether it has CPUs of the host alone."
+    )
+    node_selector: dict[Annotated[str, Field(pattern=LABEL_KEY, max_length=317)], Label] = Field(
+        default_factory=dict, max_length=16, description="Labels of the host nodes it may be on."
+    )
+    spread: Literal["Preferred", "Required"] = Field(
+        default="Preferred",
+        description="Whether the pool's machines only should or must be evenly on the host's nodes.",
+    )
+    disks: tuple[Disk, ...] = Field(
+        default=(), max_length=16, description="More disks than the one it boots from."
+    )
+    image: Annotated[str, Field(pattern=IMAGE, max_length=255)] | None = Field(
+        default=None, description="containerDisk; default: the one of the cluster's version."
+    )
+
+    @model_validator(mode="after")
+    def _sized_once(self) -> Self:
+        if self.instancetype and (self.cpus or self.memory):
+            raise ValueError("cpus, memory: the instancetype says them")
+        if len({disk.name for disk in self.disks}) < len(self.disks):
+            raise ValueError("disks: two have the same name")
+        return self
+
+
+class PodOptions(Model):
+    """A worker as a privileged pod, for labs and tests: whoever may run pods on it can rule the host's node.
+
+    An administrator of the host allows it, namespace by namespace. A change holds for machines made after it.
+    """
+
+    cpus: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="How many CPUs it may use; default: all of the host's node."
+    )
+    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None, description="How much memory it may use; default: all of the host's node."
+    )
+    image: Annotated[str, Field(pattern=IMAGE, max_length=255)] | None = Field(
+        default=None, description="Its image; default: the one of the cluster's version."
+    )
+
+
+def _machine_address(text: str) -> str:
+    """`text` if it is the IPv4 address of a machine."""
+    try:
+        found = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise ValueError("is not an IPv4 address") from None
+    if found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified:
+        raise ValueError(f"{text} is no address of a machine elsewhere")
+    return text
+
+
+class SshMachine(Model):
+    """A machine with containerd, kubelet, kubeadm and nftables, that its nodes' network reaches."""
+
+    address: Annotated[str, Field(max_length=15), AfterValidator(_machine_address)] = Field(
+        description="Its IPv4 address, also for the other nodes."
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Where sshd is.")
+    host_key: Annotated[str, Field(pattern=HOST_KEY, max_length=800)] | None = Field(
+        default=None,
+        description="Its host key as in known_hosts: type and base64. Without one, the key that is met first is "
+        "recorded, and from then on no other is accepted.",
+    )
+
+
+class SecretRef(Model):
+    """A Secret of the pool's namespace."""
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
+
+
+class SshOptions(Model):
+    """Workers on machines that somebody owns, set up by SSH. An administrator of the host allows it for a namespace."""
+
+    user: Annotated[str, Field(pattern=USER, max_length=32)] = Field(
+        default="root", description="Who logs in; sudo without a password unless it is root."
+    )
+    key_secret_ref: SecretRef | None = Field(
+        default=None,
+        description="The Secret of type kubernetes.io/ssh-auth with the user's private key. Without one nobody is "
+        "dialled: `kubeception join-command` says what to run on a machine.",
+    )
+    machines: tuple[SshMachine, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="The machines there are; as many as there are replicas become nodes.",
+    )
+
+    @field_validator("machines")
+    @classmethod
+    def _once_each(cls, value: tuple[SshMachine, ...]) -> tuple[SshMachine, ...]:
+        places = [(machine.address, machine.port) for machine in value]
+        if twice := sorted({f"{a}:{p}" for a, p in places if places.count((a, p)) > 1}):
+            raise ValueError(f"{', '.join(twice)}: more than once")
+        return value
+
+
+BLOCKS = ("kubevirt", "pod", "ssh")
+"""Each the name of a provider, and of the field with its options."""
 
 
 class NodePoolSpec(Model):
@@ -303,20 +531,36 @@ class NodePoolSpec(Model):
     taints: tuple[Taint, ...] = Field(
         default=(), max_length=32, description="Taints every node of the pool registers with."
     )
-    provider: Literal["kubevirt"] = Field(
+    kubelet: KubeletOptions = KubeletOptions()
+    user_data: UserData = UserData()
+    provider: Literal["kubevirt", "pod", "ssh"] = Field(
         default="kubevirt",
-        description="Where the workers come from: virtual machines of the host (kubevirt). It can't be changed.",
-        json_schema_extra={"enum": ["kubevirt"]},
+        description="Where the workers come from: virtual machines of the host (kubevirt), pods of it (pod), "
+        "or machines that somebody owns (ssh). It can't be changed.",
+        validate_default=True,
     )
     kubevirt: KubeVirtOptions | None = Field(default=None, alias="kubevirt")
+    pod: PodOptions | None = None
+    ssh: SshOptions | None = None
 
-    @field_validator("kubevirt")
+    @field_validator(*BLOCKS)
     @classmethod
     def _of_its_provider(cls, value: Model | None, info: ValidationInfo) -> Model | None:
         provider = info.data.get("provider", info.field_name)
         if value is not None and provider != info.field_name:
             raise ValueError(f"the provider is {provider}: options of another one mean nothing")
         return value
+
+    @model_validator(mode="after")
+    def _enough_machines(self) -> Self:
+        if self.provider != "ssh":
+            return self
+        if self.ssh is None:
+            raise ValueError("ssh: is missing: its machines, and the key to them")
+        if self.replicas > len(self.ssh.machines):
+            there = len(self.ssh.machines)
+            raise ValueError(f"replicas: {self.replicas} asked for, and ssh.machines has {there}")
+        return self
 
 
 class ObjectMeta(BaseModel):

@@ -18,6 +18,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "diff": ("diff", "What apply would change."),
         "edit": ("edit", "A cluster and its pools in your editor."),
         "scale": ("scale", "More or fewer nodes."),
+        "join-command": ("join_command", "A node of a machine that nobody here can reach."),
         "pause": ("pause", "Leave a cluster alone for a while."),
         "resume": ("pause", "Work on it again."),
         "delete": ("delete", "The end of a cluster and all that belongs to it."),
@@ -82,8 +83,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"kubeception.cli.{COMMANDS[cmd_name]}")
+        word = cmd_name.replace("-", "_")
         # a command whose name is a word of Python has a line below it
-        command: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
+        command: click.Command = getattr(module, word, None) or getattr(module, f"{word}_")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -42,6 +42,11 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @click.option("--version", metavar="VERSION", help="Kubernetes version, such as v1.36.3.")
     @click.option(
+        "--provider",
+        type=click.Choice(["kubevirt", "pod"]),
+        help="What its nodes are: virtual machines or, where that is allowed, pods. [default: kubevirt]",
+    )
+    @click.option(
         "--cpus", type=click.IntRange(1, 256), metavar="N", help="Processors of each node."
     )
     @click.option("--memory", metavar="SIZE", help="Memory of each node, such as 2Gi.")
@@ -52,7 +57,7 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @wraps(command)
     def wrapped(**options: Any) -> R:
-        keys = ("file", "sets", "workers", "version", "cpus", "memory", "exposure")
+        keys = ("file", "sets", "workers", "version", "provider", "cpus", "memory", "exposure")
         return command(spec={key: options.pop(key) for key in keys}, **options)
 
     return wrapped
@@ -62,6 +67,7 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     epilog=examples(
         "create acme --workers 2 --cpus 2 --memory 4Gi",
         "create acme -f acme.yaml",
+        "create acme --provider pod",
         "create acme --set datastore.storage=Ephemeral --workers 0",
     )
 )
@@ -108,8 +114,6 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
 
     name, cluster = str(args.name), host.cluster
     with progress.phase(f"Host cluster {host.context}"):
-        preflight(cluster, load(args).pools)
-        prepare_host(cluster)
         there = cluster.get("TenantCluster", name, args.namespace)
         pools = cluster.list("NodePool", args.namespace) if there else []
         pools = [p for p in pools if p["spec"]["clusterRef"]["name"] == name]
@@ -119,6 +123,8 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
                 hint=f"`kubeception delete {name}` brings that to its end; then create it.",
             )
         wanted: Wanted = load(args, there, pools)
+        preflight(cluster, wanted.pools)
+        prepare_host(cluster)
         known = {
             (p["kind"], p["metadata"]["name"]): p for p in (*pools, *([there] if there else ()))
         }

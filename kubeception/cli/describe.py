@@ -84,6 +84,7 @@ def width_of(condition: "Object") -> int:
 def pools(found: "Sequence[Object]") -> None:
     """Its node pools."""
     from kubeception.api.v1alpha1 import KubeVirtOptions
+    from kubeception.providers.kubevirt import CPUS, MEMORY
 
     rows = []
     for pool in found:
@@ -95,7 +96,7 @@ def pools(found: "Sequence[Object]") -> None:
                 pool["spec"].get("replicas", 1),
                 status.get("replicas", 0),
                 status.get("readyReplicas", 0),
-                f"{size.cpus} CPU, {size.memory}",
+                f"{size.cpus or CPUS} CPU, {size.memory or MEMORY}",
             )
         )
     columns = (Column("NODE POOL", 12), Column("WANTED"), Column("MACHINES"), Column("READY"))

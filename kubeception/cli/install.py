@@ -26,6 +26,11 @@ def operator_options(command: Callable[..., R]) -> Callable[..., R]:
         metavar="N",
         help="One works, the others stand by. [default: as it is, else 1]",
     )
+    @click.option(
+        "--pod-nodes/--no-pod-nodes",
+        default=None,
+        help="Whether it may make nodes that are privileged pods. [default: as it is, else no]",
+    )
     @click.option("--image", metavar="IMAGE", help="The operator's image, where not the release's.")
     @click.option(
         "--wait", type=DURATION, default="5m", show_default=True, help="How long it may take."
@@ -56,7 +61,14 @@ def host_only(command: Callable[..., R]) -> Callable[..., R]:
 
 @click.command(epilog=examples("install", "install --replicas 2"))
 @operator_options
-def install(replicas: int | None, image: str | None, wait: float, host: HostArgs) -> None:
+def install(
+    replicas: int | None,
+    image: str | None,
+    wait: float,
+    host: HostArgs,
+    *,
+    pod_nodes: bool | None,
+) -> None:
     """Install the operator, which keeps tenant clusters as they were asked for.
 
     Given again, it changes nothing that needn't change. The same as a file for kubectl:
@@ -64,12 +76,19 @@ def install(replicas: int | None, image: str | None, wait: float, host: HostArgs
     """
     from kubeception.cli.host import connect
 
-    bring(connect(host), replicas, image, wait)
+    bring(connect(host), replicas, image, wait, pod_nodes=pod_nodes)
 
 
 @click.command(epilog=examples("upgrade"))
 @operator_options
-def upgrade(replicas: int | None, image: str | None, wait: float, host: HostArgs) -> None:
+def upgrade(
+    replicas: int | None,
+    image: str | None,
+    wait: float,
+    host: HostArgs,
+    *,
+    pod_nodes: bool | None,
+) -> None:
     """Bring an installed operator to this release. Tenant clusters run on as they are.
 
     Nothing is changed where this release is the older one, or doesn't know what is stored.
@@ -85,13 +104,20 @@ def upgrade(replicas: int | None, image: str | None, wait: float, host: HostArgs
         raise NotFoundError(
             f"{found.cluster.title}: no operator is installed there", hint="kubeception install"
         )
-    bring(found, replicas, image, wait)
+    bring(found, replicas, image, wait, pod_nodes=pod_nodes)
     click.echo(
         f"Release {before} is now {__version__}." if before != __version__ else f"Release {before}."
     )
 
 
-def bring(host: "Host", replicas: int | None, image: str | None, seconds: float) -> None:
+def bring(
+    host: "Host",
+    replicas: int | None,
+    image: str | None,
+    seconds: float,
+    *,
+    pod_nodes: bool | None,
+) -> None:
     """Write what is not as this release has it, and wait until the operator works."""
     from kubeception.cli.progress import Progress
     from kubeception.engine import install as installation
@@ -100,7 +126,7 @@ def bring(host: "Host", replicas: int | None, image: str | None, seconds: float)
     installation.check(cluster)
     image = image or image_of_lab(host)
     with Progress() as progress:
-        options = installation.chosen(cluster, image, replicas)
+        options = installation.chosen(cluster, image, replicas, pod_nodes)
         progress.start("Kinds, rights and policies")
         before = cluster.writes.count
         installation.install(cluster)

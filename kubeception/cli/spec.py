@@ -35,6 +35,7 @@ class SpecArgs:
     sets: Sequence[str] = ()
     workers: int | None = None
     version: str | None = None
+    provider: str | None = None
     cpus: int | None = None
     memory: str | None = None
     exposure: str | None = None
@@ -171,8 +172,8 @@ def _set(spec: Document, steps: Sequence[str], value: Any) -> bool:
 
 
 def _size(pools: list[Document], cluster: str, args: SpecArgs, *, first: bool) -> None:
-    """Put --workers, --cpus and --memory into the one pool they can mean."""
-    given = (args.workers, args.cpus, args.memory)
+    """Put --workers, --provider, --cpus and --memory into the one pool they can mean."""
+    given = (args.workers, args.provider, args.cpus, args.memory)
     if not pools and (first or any(value is not None for value in given)):
         pool = _bare(None, "NodePool")
         pool["metadata"] = {"name": names.worker_pool(cluster), "namespace": args.namespace}
@@ -184,16 +185,18 @@ def _size(pools: list[Document], cluster: str, args: SpecArgs, *, first: bool) -
         named = [p for p in pools if _name(p) == names.worker_pool(cluster)]
         if len(named) != 1:
             raise UsageError(
-                "--workers, --cpus and --memory mean one pool, and there are several",
+                "--workers, --provider, --cpus and --memory mean one pool, and there are several",
                 hint="Say it in the NodePools of the file.",
             )
         pools = named
     spec = pools[0].setdefault("spec", {})
     if args.workers is not None:
         spec["replicas"] = args.workers
+    if args.provider is not None:
+        spec["provider"] = args.provider
     for key, value in (("cpus", args.cpus), ("memory", args.memory)):
         if value is not None:
-            spec.setdefault("kubevirt", {})[key] = value
+            spec.setdefault(spec.get("provider", "kubevirt"), {})[key] = value
 
 
 def _name(document: Mapping[str, Any]) -> str:

@@ -73,6 +73,9 @@ TENANT_RULES: Final[tuple[Rule, ...]] = (
 )
 """What it may do in a tenant's two namespaces."""
 
+POD_NODES: Final = rule(("pods",), ("create",))
+"""What it may do besides where nodes may be pods of the host."""
+
 SYSTEM_RULES: Final[tuple[Rule, ...]] = (
     rule(("leases",), ("create",), group=COORDINATION),
     rule(("leases",), ("update", "patch", "delete"), group=COORDINATION, only=(names.OPERATOR,)),
@@ -95,6 +98,8 @@ class Options:
     image: str = image("kubeception")
     replicas: int = 1
     """One works, the others stand by."""
+    pod_nodes: bool = False
+    """Whether the operator may make privileged pods in the namespaces of nodes."""
 
 
 def host_prerequisites() -> list[Object]:
@@ -111,11 +116,12 @@ def operator(options: Options) -> Iterator[Object]:
     """The operator, beside the prerequisites, in an order in which it can be written."""
     yield _manifest("namespace")
     yield _rbac("service-account", names.OPERATOR, names.SYSTEM_NAMESPACE)
-    yield _rbac("cluster-role", names.TENANT_ROLE, rules=[*TENANT_RULES])
+    allowed = [*TENANT_RULES, *((POD_NODES,) if options.pod_nodes else ())]
+    yield _rbac("cluster-role", names.TENANT_ROLE, rules=allowed)
     yield _rbac("cluster-role", names.OPERATOR, rules=[*OPERATOR_RULES])
     for kind in ("namespace", "role-binding"):
         name = f"{names.OPERATOR}-{kind}s"
-        yield _manifest(f"{kind}-policy", name=name)
+        yield _manifest(f"{kind}-policy", name=name, pod_nodes=options.pod_nodes)
         yield _manifest("policy-binding", name=name)
     yield _bound("cluster-role-binding", "ClusterRole")
     for namespace, rules in ((names.SYSTEM_NAMESPACE, SYSTEM_RULES), *FACTS):

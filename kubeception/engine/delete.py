@@ -17,12 +17,19 @@ from kubeception.engine.status import deleting_status, time
 from kubeception.errors import ApiError, ConflictError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
+from kubeception.providers import PROVIDERS
 
 LIMIT: Final = timedelta(seconds=60)
 """After which what hinders the end is cleared away: finalizers nobody answers to, pods nobody ends."""
 POLL_SECONDS: Final = 0.2
 """Between looks: what is awaited is that objects are no more."""
-STUCK_KINDS: Final = ("VirtualMachineInstance", "VirtualMachine", "PersistentVolumeClaim", "Pod")
+STUCK_KINDS: Final = (
+    "VirtualMachineInstance",
+    "VirtualMachine",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Pod",
+)
 
 
 class Removal(Component):
@@ -56,7 +63,7 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     _delete_all(host, going)
     stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
     steps = (
-        (NODES, partial(_remove_machines, host, nodes)),
+        (NODES, partial(_remove_machines, host, nodes, now)),
         (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
         (STORAGE, partial(_retain if retained else _remove_rest, host, own, going)),
     )
@@ -84,11 +91,15 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     return report
 
 
-def _remove_machines(host: Cluster, namespace: str) -> str:
+def _remove_machines(host: Cluster, namespace: str, now: datetime) -> str:
     """Delete all machines; what is left of them, in words."""
-    machines = host.list("VirtualMachine", namespace)
-    _delete_all(host, machines)
-    left = len(machines) or len(host.list("VirtualMachineInstance", namespace))
+    left = 0
+    for provider in PROVIDERS.values():
+        kind, *parts = provider.kinds
+        found = host.list(kind, namespace, labels=provider.selector)
+        _delete_all(host, found)
+        together(provider.release(host, found, now))
+        left += len(found) or sum(len(host.list(part, namespace)) for part in parts)
     return f"{left} machines" if left else ""
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from kubeception import __version__, names
 from kubeception.components.base import Readiness, deployment_ready
 from kubeception.components.install import (
+    POD_NODES,
     VERSION_LABEL,
     Options,
     host_prerequisites,
@@ -93,11 +94,18 @@ def install_operator(host: Cluster, options: Options) -> None:
     apply(Target(host, {}, exclusive=False), OPERATOR, operator(options), _installed(host))
 
 
-def chosen(host: Cluster, image: str | None, replicas: int | None) -> Options:
+def chosen(
+    host: Cluster, image: str | None, replicas: int | None, pod_nodes: bool | None = None
+) -> Options:
     """The options of an installation: as asked for, else as they are, else as they are at first."""
     found = _deployment(host)
     known = int(found["spec"].get("replicas", 1)) if found else Options.replicas
-    options = Options(replicas=known if replicas is None else replicas)
+    role = host.get("ClusterRole", names.TENANT_ROLE) or {}
+    allowed = POD_NODES in (role.get("rules") or ())
+    options = Options(
+        replicas=known if replicas is None else replicas,
+        pod_nodes=allowed if pod_nodes is None else pod_nodes,
+    )
     return replace(options, image=image) if image else options
 
 

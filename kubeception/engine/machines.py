@@ -12,8 +12,9 @@ from kubeception.engine import nodes
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
+from kubeception.engine.parallel import together
 from kubeception.engine.scale import scale
-from kubeception.errors import ApiError, ConflictError
+from kubeception.errors import ApiError, ConflictError, KubeceptionError
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
@@ -58,6 +59,8 @@ class Machines:
     again: float | None = None
     """Seconds after which another look is due although nothing was heard."""
     news: list[News] = field(default_factory=list)
+    failures: list[KubeceptionError] = field(default_factory=list)
+    """What nobody but a person can mend."""
     seen: list[Machine] = field(default_factory=list)
     by_node: dict[str, Object] = field(default_factory=dict)
     tokens: dict[str, Object] = field(default_factory=dict)
@@ -82,6 +85,9 @@ class Machines:
             self._approve()
         for pool in self.ctx.pools:
             self._scale(pool)
+        if due := [call for each in PROVIDERS.values() for call in each.tend(self.host, self.ctx)]:
+            together(due)
+            self.again = DRAIN_RETRY
         self._remove_leftovers()
         return self.states()
 
@@ -171,11 +177,24 @@ class Machines:
             self._tell(machine, WARNING, "MachineDiscarded", why)
         for machine in plan.drain:
             self._drain(machine)
-        if plan.add and self.tenant is not None and self.ctx.endpoint is not None:
+        if (
+            plan.add
+            and self._permitted(pool)
+            and self.tenant is not None
+            and self.ctx.endpoint is not None
+        ):
             for _ in range(plan.add):
                 self._add(pool, self.tenant)
         if any(m.phase is Phase.ENDED for m in mine):
             self.again = 5.0
+
+    def _permitted(self, pool: NodePool) -> bool:
+        try:
+            provider(pool.spec.provider).check(self.ctx, pool)
+        except KubeceptionError as error:
+            self.failures.append(error)
+            return False
+        return True
 
     def _ready(self, machine: Machine) -> bool:
         node = self.by_node.get(machine.name)
@@ -195,6 +214,7 @@ class Machines:
             manager = f"{names.FIELD_MANAGER}/{COMPONENT}"
             made = write_one(self.host, manager, ready, None)
             self.seen += source.machines([made])
+            self.ctx = replace(self.ctx, facts=self.ctx.facts.with_objects([made]))
 
     def _drain(self, machine: Machine) -> None:
         """Empty the node, then remove the machine; one step a pass."""

@@ -80,17 +80,22 @@ def find_pools(host: Cluster, cluster: TenantCluster) -> tuple[NodePool, ...]:
 
 
 def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:
-    """Everything of a tenant in the host."""
+    """Everything of a tenant in the host, and the namespace its TenantCluster is in."""
     uid, name = cluster.metadata.uid, cluster.name
     own = names.control_plane_namespace(uid, name)
     nodes = names.nodes_namespace(uid, name)
-    spaces = together(partial(host.get, "Namespace", space) for space in (own, nodes))
+    named = (own, nodes, cluster.namespace)
+    spaces = together(partial(host.get, "Namespace", space) for space in named)
     calls = []
     if spaces[0]:
         calls += [partial(host.list, kind, own) for kind in CONTROL_PLANE_KINDS]
     if spaces[1]:
-        machines = [kind for provider in PROVIDERS.values() for kind in provider.kinds]
-        calls += [partial(host.list, kind, nodes) for kind in (*NODES_KINDS, *machines)]
+        calls += [partial(host.list, kind, nodes) for kind in NODES_KINDS]
+        calls += [
+            partial(host.list, kind, nodes, labels=provider.selector)
+            for provider in PROVIDERS.values()
+            for kind in provider.kinds
+        ]
     return [*filter(None, spaces), *_flat(together(calls))]
 
 

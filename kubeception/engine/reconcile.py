@@ -292,14 +292,18 @@ class Pass:
     def _machines(self, ctx: PlanContext) -> None:
         wanted = {pool.spec.provider for pool in ctx.pools if pool.spec.replicas}
         for name in sorted(wanted):
-            kinds = provider(name).kinds
-            self.engine.changes.watch_all(self.engine.host, kinds, ctx.nodes_namespace)
+            of = provider(name)
+            self.engine.changes.watch_all(
+                self.engine.host, of.kinds, ctx.nodes_namespace, labels=of.selector
+            )
         nodes = self.host.list("Node") if wanted else []
         labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
         machines = Machines(self.host, self.tenant, ctx, labels)
         try:
             self.report.machines += machines.reconcile()
             self.report.news += machines.news
+            for refused in machines.failures:
+                self._failed(refused)
         except StoppedError:
             raise
         except ApiError as error:

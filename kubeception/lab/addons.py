@@ -38,6 +38,7 @@ def host_objects(lab: Lab) -> list[Object]:
     api_host = str(lab.node(1).address)
     helper = manifest("lab/local-path/helper-pod.yaml.j2", {"image": image("busybox")})
     return [
+        manifest("lab/tenants-namespace.yaml.j2", {}),
         manifest("lab/registry.yaml.j2", {"hosting": yaml.safe_dump(registry)}),
         *items("flannel", config=json.dumps(flannel), image=image("flannel"), api_host=api_host),
         *items(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kubeception.lab import pod as pod_init
 from kubeception.lab.layer import Entry
 from kubeception.lab.parts import PLUGINS
 from kubeception.lab.rootfs import Root
@@ -33,6 +34,13 @@ NODE = Root(
 KERNEL = Root("kernel", ("linux-image-cloud-amd64",), variant="extract")
 
 PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "kubeadm", "kubectl", "kubelet")
+
+OF_A_POD = """
+[plugins."io.containerd.cri.v1.runtime"]
+# A tenant's container can't claim to be worth more to the host than its node is.
+restrict_oom_score_adj = true
+"""
+"""Added to containerd's configuration in a pod."""
 
 WANTED = {
     "sysinit.target": (
@@ -79,6 +87,16 @@ def overlay() -> tuple[Entry, ...]:
         for unit in units
     )
     return (*texts, *wanted)
+
+
+def pod() -> tuple[Entry, ...]:
+    """What a node that is a pod has besides: no systemd, and a process 1 of its own."""
+    config = (FILES / "etc/containerd/config.toml").read_text()
+    config = config.replace("SystemdCgroup = true", "SystemdCgroup = false")
+    return (
+        Entry("etc/containerd/config.toml", text=config + OF_A_POD, mode=0o644),
+        Entry("usr/local/sbin/node-init", text=Path(pod_init.__file__).read_text()),
+    )
 
 
 def programs() -> tuple[Entry, ...]:

@@ -82,24 +82,27 @@ class Host:
             self.publish(heavy=False)
         first, *others = [self.node(number) for number in range(1, nodes + 1)]
         with ThreadPoolExecutor(1) as background:  # one worker: what it is given is done in order
-            heavy = background.submit(self.publish, heavy=True) if kubevirt else None
+            heavy = background.submit(self.publish, heavy=True, kubevirt=kubevirt)
             with self.report.phase("Control plane"):
                 started = self.ensure_control_plane(first, upstream=upstream)
             deploying = background.submit(self.apply_kubevirt) if kubevirt else None
             with self.report.phase("Nodes and add-ons"):
                 self.ensure_nodes(first, others, started, upstream=upstream)
-            if heavy and deploying:
-                with self.report.phase("Images of KubeVirt and of nodes"):
-                    heavy.result()
-                    names = [image.name for image in images.IMAGES]
-                    in_parallel([partial(forget_stale, node, names) for node in (first, *others)])
+            what = "Images of KubeVirt and of nodes" if kubevirt else "Image of nodes"
+            with self.report.phase(what):
+                heavy.result()
+                names = [image.name for image in images.IMAGES]
+                in_parallel([partial(forget_stale, node, names) for node in (first, *others)])
+            if deploying:
                 with self.report.phase("KubeVirt"):
                     deploying.result()
                     self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
 
-    def publish(self, *, heavy: bool) -> None:
+    def publish(self, *, heavy: bool, kubevirt: bool = True) -> None:
         """Have those images in the registry that take a Debian installation, or the others."""
-        chosen = [image for image in images.IMAGES if image.name.startswith(HEAVY) == heavy]
+        chosen = [each for each in images.IMAGES if each.name.startswith(HEAVY) == heavy]
+        if heavy and not kubevirt:
+            chosen = [each for each in chosen if each.name == image("node")]
         with state.locked(state.cache_folder(), wait=True):
             images.publish(state.cache_folder(), self.lab.registry, self.report, chosen)
 

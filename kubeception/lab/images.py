@@ -258,7 +258,11 @@ IMAGES = (
         command=("python3", "-m", "kubeception"),
         user="65532:65532",
     ),
-    Image(name_of("node"), (guest.NODE, guest.overlay(), guest.programs()), command=("sh",)),
+    Image(
+        name_of("node"),
+        (guest.NODE, guest.overlay(), guest.programs(), guest.pod()),
+        command=("/usr/local/sbin/node-init",),
+    ),
     Image(name_of("node-disk"), (Disk(tuple(map(name_of, PRELOADED))),)),
 )
 """In an order in which each finds the images it is made from."""

@@ -1,7 +1,9 @@
 """What turns a bare machine into a node, apart from how that reaches the machine: files, then commands."""
 
 import json
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -18,6 +20,9 @@ REGISTRIES: Final = ("registry.k8s.io", "quay.io", "ghcr.io", "docker.io")
 
 DISCOVERY: Final = "/etc/kubernetes/discovery.conf"
 JOIN: Final = "/etc/kubernetes/join.yaml"
+PATCHES: Final = "/etc/kubernetes/patches"
+"""What changes the cluster's kubelet configuration for one node, by kubeadm's own rules for names."""
+UNIT: Final = "/etc/systemd/system/{}"
 NO_POD_NETWORK: Final = (
     ("sed", "-i", "/conf_template/d", "/etc/containerd/config.toml"),
     ("systemctl", "restart", "containerd.service"),
@@ -43,6 +48,31 @@ class Bootstrap:
     hostname: str
     files: tuple[File, ...]
     commands: tuple[tuple[str, ...], ...]
+    """Each a program and its arguments, to be repeated until it goes well."""
+    after: tuple[tuple[str, ...], ...] = ()
+    """The same, to be run once, when the machine is a node: what becomes of these changes nothing about that."""
+    pod_network: bool = True
+    """Whether the container runtime makes a pod network of the node's range; not where tenants bring their own."""
+
+    def document(self) -> str:
+        """This as JSON, for a machine whose process 1 is ours (`lab/pod.py`)."""
+        said = asdict(self)
+        return json.dumps({"podNetwork": said.pop("pod_network"), **said})
+
+    def on_systemd(self) -> "Bootstrap":
+        """This for our disk image, whose systemd repeats what didn't go well."""
+        units: tuple[str, ...] = ("kubeadm-join.service", "node-address.service")
+        files = [File(UNIT.format(unit), _text(f"{unit}.j2")) for unit in units]
+        address = _text("node-address.py.j2", machine=self.hostname)
+        files.append(File("/usr/local/sbin/node-address", address, "0755"))
+        if self.after:
+            units += ("user-commands.service",)
+            lines = "".join(f"{shlex.join(command)}\n" for command in self.after)
+            files.append(File("/usr/local/sbin/user-commands", lines, "0700"))
+            files.append(File(UNIT.format(units[-1]), _text(f"{units[-1]}.j2")))
+        start = ("systemctl", "--no-block", "start", *units)
+        before = () if self.pod_network else NO_POD_NETWORK
+        return replace(self, files=(*self.files, *files), commands=(*before, start))
 
     def cloud_config(self) -> str:
         """This as cloud-init user data.
@@ -75,12 +105,12 @@ class Bootstrap:
 
 def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str) -> Bootstrap:
     """How a machine joins the tenant as a node, with a token that is good for it only."""
+    user = pool.spec.user_data
     files = [
+        *(File(file.path, file.content, file.mode) for file in user.files),
         File(DISCOVERY, json.dumps(ctx.pki.bootstrap_kubeconfig(token)), "0600"),
         File(JOIN, json.dumps(join_configuration(pool, machine)), "0600"),
-        File("/etc/systemd/system/kubeadm-join.service", _text("kubeadm-join.service.j2")),
-        File("/etc/systemd/system/node-address.service", _text("node-address.service.j2")),
-        File("/usr/local/sbin/node-address", _text("node-address.py.j2", machine=machine), "0755"),
+        File(f"{PATCHES}/kubeletconfiguration0+merge.json", json.dumps(kubelet_patch(pool))),
     ]
     mirror = ctx.facts.host.registry_mirror
     if mirror:
@@ -91,11 +121,17 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
             )
             for registry in REGISTRIES
         ]
-    units = ("kubeadm-join.service", "node-address.service")
-    commands: list[tuple[str, ...]] = [("systemctl", "--no-block", "start", *units)]
-    if ctx.spec.networking.cni == "none":
-        commands[:0] = NO_POD_NETWORK
-    return Bootstrap(machine, tuple(files), tuple(commands))
+    commands = (("kubeadm", "join", "--config", JOIN), ("rm", "-f", DISCOVERY))
+    after = (*_installation(user.packages), *user.commands)
+    return Bootstrap(machine, tuple(files), commands, after, ctx.spec.networking.cni != "none")
+
+
+def _installation(packages: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Commands that install Debian packages."""
+    if packages:
+        yield "apt-get", "update"
+        silent = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes")
+        yield *silent, "--no-install-recommends", "--", *packages
 
 
 def join_configuration(pool: NodePool, machine: str) -> dict[str, Any]:
@@ -115,8 +151,17 @@ def join_configuration(pool: NodePool, machine: str) -> dict[str, Any]:
             "taints": [taint.model_dump(mode="json") for taint in pool.spec.taints],
             "kubeletExtraArgs": [{"name": k, "value": v} for k, v in arguments.items()],
         },
+        "patches": {"directory": PATCHES},
         "skipPhases": ["preflight"],
     }
+
+
+def kubelet_patch(pool: NodePool) -> dict[str, Any]:
+    """What the pool says otherwise than the cluster's KubeletConfiguration."""
+    said: dict[str, Any] = pool.spec.kubelet.model_dump(
+        by_alias=True, mode="json", exclude_none=True
+    )
+    return said
 
 
 def token_secret(token: str, machine: str, expires: str, labels: dict[str, str]) -> Object:

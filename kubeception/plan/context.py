@@ -65,6 +65,17 @@ class PlanContext:
         """Certificates and keys: what exists and is valid is kept, what is missing is issued."""
         return Pki(self)
 
+    def permits(self, guard: str) -> bool:
+        """Whether the TenantCluster's namespace bears a label, `true`, that its host's administrators alone can set."""
+        space = self.facts.seen("Namespace", "", self.cluster.namespace) or {"metadata": {}}
+        return bool(space["metadata"].get("labels", {}).get(guard) == "true")
+
+    @property
+    def pod_nodes(self) -> bool:
+        """Whether nodes are to be privileged pods, and may."""
+        asked = any(pool.spec.provider == "pod" for pool in self.pools)
+        return asked and self.permits(names.ALLOW_POD_NODES)
+
     def seen(self, kind: str, name: str) -> Object | None:
         """A host object of the control plane's namespace, as last returned, or None."""
         return self.facts.seen(kind, self.namespace, name)

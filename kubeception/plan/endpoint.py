@@ -24,6 +24,8 @@ class Endpoint:
     pending: bool = False
     """True while a load balancer still owes its address."""
     extra_sans: tuple[str, ...] = ()
+    tunnel_port: int = TUNNEL_PORT
+    """The tunnel's port at `host`."""
 
     @property
     def authority(self) -> str:
@@ -59,7 +61,20 @@ def endpoint_of(exposure: Exposure, facts: Facts, namespace: str) -> Endpoint | 
     if not service or not address:
         return None
     host, port, pending = _outside(exposure, facts, service, address)
-    return Endpoint(address, exposure.host or host, port, pending, exposure.extra_sans)
+    tunnel = _node_port(service, TUNNEL_PORT) if exposure.type == "NodePort" else 0
+    return Endpoint(
+        address,
+        exposure.host or host,
+        port,
+        pending,
+        exposure.extra_sans,
+        tunnel or TUNNEL_PORT,
+    )
+
+
+def _node_port(service: Object, port: int) -> int:
+    """The port by which a Service's port is reached on nodes; 0 where there is none."""
+    return next((p.get("nodePort", 0) for p in service["spec"]["ports"] if p["port"] == port), 0)
 
 
 def _outside(
@@ -67,9 +82,7 @@ def _outside(
 ) -> tuple[str, int, bool]:
     """Host and port as seen from outside the host cluster, and whether the host is still to come."""
     if exposure.type == "NodePort":
-        node_port = next(
-            (p.get("nodePort", 0) for p in service["spec"]["ports"] if p["port"] == API_PORT), 0
-        )
+        node_port = _node_port(service, API_PORT)
         if node_port and facts.host.node_addresses:
             return facts.host.node_addresses[0], node_port, False
     if exposure.type == "LoadBalancer":

@@ -26,7 +26,17 @@ def offline_facts(cluster: TenantCluster, now: datetime) -> Facts:
     )
     api = _service(namespace, API_SERVICE, API_ADDRESS, {API_PORT: 30443, TUNNEL_PORT: 30132})
     api["status"] = {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_ADDRESS}]}}
-    return Facts(now, host).with_objects([api, _service(namespace, ETCD_SERVICE, ETCD_ADDRESS, {})])
+    etcd = _service(namespace, ETCD_SERVICE, ETCD_ADDRESS, {})
+    return Facts(now, host).with_objects([api, etcd, _home(cluster)])
+
+
+def _home(cluster: TenantCluster) -> Object:
+    """The namespace of the TenantCluster, where everything is allowed."""
+    meta = {
+        "name": cluster.namespace,
+        "labels": {names.ALLOW_POD_NODES: "true", names.ALLOW_SSH_NODES: "true"},
+    }
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
 
 
 def _service(namespace: str, name: str, address: str, node_ports: dict[int, int]) -> Object:

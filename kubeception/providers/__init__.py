@@ -8,8 +8,12 @@ from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
 from kubeception.providers.base import Machine, NodeProvider
 from kubeception.providers.kubevirt import KubeVirt
+from kubeception.providers.pod import PodProvider
+from kubeception.providers.ssh import Ssh
 
-PROVIDERS: dict[str, NodeProvider] = {"kubevirt": KubeVirt()}
+PROVIDERS: dict[str, NodeProvider] = {
+    each.name: each for each in (KubeVirt(), PodProvider(), Ssh())
+}
 
 
 def provider(name: str) -> NodeProvider:

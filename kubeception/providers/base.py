@@ -1,12 +1,13 @@
 """What a node provider is: it says how a machine is made and what has become of it; others decide and write."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from kubeception.api.v1alpha1 import NodePool
+from kubeception.errors import SpecError
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import Bootstrap
 from kubeception.plan.context import PlanContext
@@ -57,15 +58,21 @@ class NodeProvider(Protocol):
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
     """Kinds of host objects its machines are made of, the machine itself first; others are observed with it."""
+    selector: ClassVar[str]
+    """Label selector of those objects; empty for all of these kinds."""
 
     def preflight(self, host: Cluster) -> None:
         """Raise KubeceptionError, naming what to install, when the host can't run such machines."""
         ...
 
+    def check(self, ctx: PlanContext, pool: NodePool) -> None:
+        """Raise KubeceptionError where no machine of this pool may be made."""
+        return
+
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
     ) -> list[Object]:
-        """The host objects of a new machine, in the order they are written."""
+        """The host objects of a new machine, in the order they are written; none where there is no place for it."""
         ...
 
     def machines(self, objects: Iterable[Object]) -> list[Machine]:
@@ -75,3 +82,25 @@ class NodeProvider(Protocol):
     def provider_id(self, ctx: PlanContext, machine: str) -> str:
         """`spec.providerID` of the machine's node."""
         ...
+
+    def tend(self, host: Cluster, ctx: PlanContext) -> list[Callable[[], None]]:
+        """What the host doesn't do by itself for the machines there are: calls that may be made at the same time."""
+        return []
+
+    def release(
+        self, host: Cluster, objects: Iterable[Object], now: datetime
+    ) -> list[Callable[[], None]]:
+        """The same: what must be done before those of these objects that are being deleted may go."""
+        return []
+
+
+def require(ctx: PlanContext, pool: NodePool, guard: str) -> None:
+    """Raise SpecError unless an administrator of the host has allowed such nodes, by a label of the namespace."""
+    if ctx.permits(guard):
+        return
+    namespace = pool.namespace
+    raise SpecError(
+        [f"spec.provider: {pool.spec.provider}: nodes of this kind are not allowed in {namespace}"],
+        what=f"NodePool {pool.name}",
+        hint=f"An administrator of the host allows them: kubectl label namespace {namespace} {guard}=true",
+    )

@@ -14,11 +14,15 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
 from kubeception.plan.versions import image
-from kubeception.providers.base import Machine, Phase
+from kubeception.providers.base import Machine, NodeProvider, Phase
 
 INTERFACE: Final = "default"
 CONSOLE_CONTAINER: Final = "guest-console-log"
 """Container of the virt-launcher pod whose log is the serial console."""
+
+CPUS: Final = 1
+MEMORY: Final = "1536Mi"
+"""Of a machine of which nothing else is said."""
 
 TROUBLES: Final = {
     "ErrorUnschedulable": "no host node has room for it",
@@ -28,11 +32,12 @@ TROUBLES: Final = {
 """What `printableStatus` says of a machine that doesn't start."""
 
 
-class KubeVirt:
+class KubeVirt(NodeProvider):
     """VirtualMachines of the host cluster."""
 
     name: ClassVar[str] = "kubevirt"
     kinds: ClassVar[tuple[str, ...]] = ("VirtualMachine", "VirtualMachineInstance")
+    selector: ClassVar[str] = ""
 
     def preflight(self, host: Cluster) -> None:
         served = host.raw("/apis/kubevirt.io/v1")
@@ -62,7 +67,7 @@ class KubeVirt:
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": machine, "namespace": ctx.nodes_namespace, "labels": labels},
-            "stringData": {"userdata": boot.cloud_config()},
+            "stringData": {"userdata": boot.on_systemd().cloud_config()},
         }
         vm = manifest(
             "kubevirt/vm.yaml.j2",
@@ -71,8 +76,6 @@ class KubeVirt:
                 "namespace": ctx.nodes_namespace,
                 "labels": {**labels, names.CLUSTER_LABEL: ctx.id},
                 "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
-                "cpus": options.cpus,
-                "memory": options.memory,
                 "image": options.image or image("node-disk", ctx.spec.version),
             },
         )
@@ -80,6 +83,7 @@ class KubeVirt:
             vm["spec"]["template"]["spec"]["domain"]["firmware"] = {
                 "kernelBoot": kernel_boot(image("node-disk", ctx.spec.version))
             }
+        _configure(vm["spec"], options)
         return [seed, vm]
 
     def machines(self, objects: Iterable[Object]) -> list[Machine]:
@@ -95,6 +99,34 @@ class KubeVirt:
 
     def provider_id(self, ctx: PlanContext, machine: str) -> str:
         return f"kubevirt://{ctx.nodes_namespace}/{machine}"
+
+
+def _configure(spec: Object, options: KubeVirtOptions) -> None:
+    """Put a pool's options into a VirtualMachine's spec."""
+    template = spec["template"]["spec"]
+    domain = template["domain"]
+    if options.instancetype is None:
+        domain["cpu"] = {"cores": options.cpus or CPUS}
+        domain["memory"] = {"guest": options.memory or MEMORY}
+    for key in ("instancetype", "preference"):
+        if chosen := getattr(options, key):
+            spec[key] = chosen.model_dump(mode="json")
+    if options.dedicated_cpus:
+        domain.setdefault("cpu", {})["dedicatedCpuPlacement"] = True
+    if options.hugepages:
+        domain.setdefault("memory", {})["hugepages"] = {"pageSize": options.hugepages}
+    if options.requests:
+        requests = options.requests.model_dump(mode="json", exclude_none=True)
+        domain["resources"] = {"requests": requests}
+    if options.node_selector:
+        template["nodeSelector"] = dict(options.node_selector)
+    if options.spread == "Required":
+        template["topologySpreadConstraints"][0]["whenUnsatisfiable"] = "DoNotSchedule"
+    for disk in options.disks:
+        name = f"disk-{disk.name}"
+        device = {"name": name, "serial": disk.name, "disk": {"bus": "virtio"}}
+        domain["devices"]["disks"].append(device)
+        template["volumes"].append({"name": name, "emptyDisk": {"capacity": disk.size}})
 
 
 def kernel_boot(disk: str) -> Object:

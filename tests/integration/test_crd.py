@@ -104,7 +104,78 @@ BAD_CHANGES: tuple[tuple[Spec, Spec, str], ...] = (
     ({}, {"datastore": {"storage": "Ephemeral"}}, "the datastore of a cluster that runs"),
 )
 BAD_LABEL = "every key must be that of a label"
-POOL_RULES = (BAD_LABEL, "a pool can't move to another cluster")
+OF_ANOTHER = "options of another provider than the pool's"
+HERE = {"address": "198.51.100.7"}
+
+
+def machines(*found: Spec, **rest: Any) -> Spec:
+    """A pool of machines that somebody owns."""
+    return {"provider": "ssh", "ssh": {"machines": list(found)}, **rest}
+
+
+GOOD_POOLS: tuple[Spec, ...] = (
+    {"provider": "pod", "pod": {"memory": "2Gi"}},
+    machines(HERE, {**HERE, "port": 2222}, replicas=2),
+    {"kubevirt": {"instancetype": {"name": "u1.small"}, "disks": [{"name": "a", "size": "1Gi"}]}},
+    {"kubelet": {"cpuManagerPolicy": "static", "kubeReserved": {"cpu": "100m"}}},
+    {"userData": {"files": [{"path": "/etc/sysctl.d/9.conf", "content": ""}]}},
+)
+BAD_POOLS: tuple[tuple[Spec, str], ...] = (
+    ({"pod": {}}, f"pod: {OF_ANOTHER}"),
+    ({"provider": "pod", "kubevirt": {}}, f"kubevirt: {OF_ANOTHER}"),
+    ({"ssh": {"machines": [HERE]}}, f"ssh: {OF_ANOTHER}"),
+    ({"provider": "ssh"}, "ssh: is missing"),
+    (machines(HERE, replicas=2), "replicas: more are asked for than ssh.machines has"),
+    (machines(HERE, HERE), "a machine is there more than once"),
+    (machines({"address": "127.0.0.1"}), "must be the IPv4 address of a machine elsewhere"),
+    (machines({"address": "169.254.169.254"}), "must be the IPv4 address of a machine elsewhere"),
+    (machines({"address": "239.0.0.1"}), "must be the IPv4 address of a machine elsewhere"),
+    (machines({"address": "::1"}), "must be the IPv4 address of a machine elsewhere"),
+    ({"kubelet": {"cpuManagerPolicy": "static"}}, "needs CPU in systemReserved or kubeReserved"),
+    (
+        {"kubevirt": {"instancetype": {"name": "a"}, "cpus": 2}},
+        "cpus, memory: the instancetype says them",
+    ),
+    (
+        {"kubevirt": {"disks": [{"name": "a", "size": "1Gi"}] * 2}},
+        "two disks have the same name",
+    ),
+)
+POOL_RULES = (
+    BAD_LABEL,
+    "a pool can't move to another cluster",
+    "a pool can't change its provider",
+    *(message for _, message in BAD_POOLS),
+)
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize("spec", GOOD_POOLS, ids=str)
+def test_pools_that_are_taken_are_read_too(host: Cluster, spec: Spec) -> None:
+    wanted = workers("good", "one")
+    wanted["spec"].update(spec)
+    parse_pool(host.apply(wanted, dry_run=True))
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize(("spec", "message"), BAD_POOLS, ids=str)
+def test_pools_that_a_rule_forbids(host: Cluster, spec: Spec, message: str) -> None:
+    wanted = workers("bad", "one")
+    wanted["spec"].update(spec)
+    with pytest.raises(ApiError, match=re.escape(message)) as caught:
+        host.apply(wanted, dry_run=True)
+    assert "evaluation error" not in caught.value.message
+    with pytest.raises(SpecError):
+        parse_pool(wanted)
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_pool_keeps_its_provider(host: Cluster) -> None:
+    wanted = workers("kept", "one")
+    host.apply(wanted)
+    wanted["spec"]["provider"] = "pod"
+    with pytest.raises(ApiError, match="a pool can't change its provider"):
+        host.apply(wanted)
 
 
 @pytest.mark.usefixtures("namespace")
@@ -219,7 +290,36 @@ pool_specs = shape(
         ),
         max_size=2,
     ),
-    kubevirt=shape(cpus=st.integers(-1, 257), memory=texts, image=texts),
+    provider=st.sampled_from(["kubevirt", "pod", "ssh", "x"]),
+    pod=shape(cpus=st.integers(-1, 257), memory=texts, image=texts),
+    kubevirt=shape(
+        cpus=st.integers(-1, 257),
+        memory=texts,
+        image=texts,
+        instancetype=shape(name=texts),
+        requests=shape(cpu=texts, memory=texts),
+        nodeSelector=st.dictionaries(texts, texts, max_size=2),
+        disks=st.lists(
+            shape(name=st.sampled_from(["a", "b", "-"]), size=st.just("1Gi")), max_size=3
+        ),
+    ),
+    kubelet=shape(
+        maxPods=st.integers(0, 300),
+        cpuManagerPolicy=st.sampled_from(["none", "static", "x"]),
+        systemReserved=shape(cpu=texts | st.just("100m"), memory=texts),
+    ),
+    ssh=shape(
+        user=texts,
+        keySecretRef=shape(name=texts),
+        machines=st.lists(
+            shape(
+                address=st.sampled_from(["198.51.100.7", "127.0.0.1", "::1", "224.0.0.1", "x"]),
+                port=st.integers(0, 70000),
+                hostKey=texts,
+            ),
+            max_size=2,
+        ),
+    ),
 )
 
 

@@ -87,6 +87,8 @@ pools = st.fixed_dictionaries(
         "taints": st.lists(
             maybe(key=texts, effect=st.sampled_from(["NoSchedule", "x"])), max_size=2
         ),
+        "provider": st.sampled_from(["kubevirt", "pod", "x", None]),
+        "pod": maybe(cpus=st.integers(-1, 300), memory=quantities, image=texts),
         "kubevirt": st.fixed_dictionaries(
             {}, optional={"cpus": st.integers(-1, 300), "memory": quantities, "image": texts}
         ),

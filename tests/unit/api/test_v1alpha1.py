@@ -52,6 +52,15 @@ def test_what_is_wrong_is_said(spec: dict[str, object], problem: str) -> None:
     assert problem in found
 
 
+@pytest.mark.parametrize(("provider", "block"), [("pod", "kubevirt"), ("kubevirt", "pod")])
+def test_options_of_another_provider_than_the_pools_are_refused(provider: str, block: str) -> None:
+    assert pool(1, provider=provider, **{provider: {}})
+    with pytest.raises(SpecError) as caught:
+        pool(1, provider=provider, **{block: {}})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"spec.{block}: the provider is {provider}")
+
+
 def test_a_document_that_is_none() -> None:
     assert problems(metadata=None)
     with pytest.raises(SpecError, match=r"NodePool [?] has 1 problem"):

@@ -11,7 +11,19 @@ COMMANDS = dict(all_commands())
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINES = list(dict.fromkeys((path, line) for path in DOCUMENTS for line in documented(path)))
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-OTHERS = {"apt-get", "cat", "curl", "echo", "git", "kubectl", "pip", "python3", "export", "source"}
+OTHERS = {
+    "apt-get",
+    "cat",
+    "curl",
+    "echo",
+    "git",
+    "kubectl",
+    "pip",
+    "python3",
+    "export",
+    "source",
+    "ssh-keygen",
+}
 """Programs that documents use and this test knows nothing of."""
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kubeception import names
-from kubeception.api.v1alpha1 import DEFAULT_VERSION, KubeVirtOptions
+from kubeception.api.v1alpha1 import DEFAULT_VERSION, KubeVirtOptions, PodOptions
 from kubeception.cli.spec import SpecArgs, load
 from kubeception.errors import SpecError, UsageError
 
@@ -58,6 +58,11 @@ def test_options_say_what_the_cluster_shall_be() -> None:
     (pool,) = wanted.pools
     assert pool.spec.replicas == 2
     assert pool.spec.kubevirt == KubeVirtOptions(cpus=2, memory="4Gi")
+
+
+def test_options_of_machines_are_those_of_the_provider() -> None:
+    (pool,) = load(args(provider="pod", cpus=2)).pools
+    assert (pool.spec.provider, pool.spec.pod) == ("pod", PodOptions(cpus=2))
 
 
 def test_a_file_says_all_of_it(file: str) -> None:

@@ -21,6 +21,7 @@ from kubeception.engine.install import OPERATOR_KINDS, documents
 from kubeception.kube.kinds import kind
 from kubeception.plan.facts import Object, key_of
 from kubeception.providers import PROVIDERS
+from tests.plans import find
 
 RULES = (*OPERATOR_RULES, *TENANT_RULES, *SYSTEM_RULES, *(r for _, rules in FACTS for r in rules))
 
@@ -73,6 +74,23 @@ def test_it_may_watch_machines_of_all_tenants_and_change_none_elsewhere(name: st
     assert allows(OPERATOR_RULES, "watch", name)
     assert not allows(OPERATOR_RULES, "patch", name)
     assert allows(TENANT_RULES, "patch", name)
+
+
+def test_it_makes_privileged_pods_only_where_it_was_installed_for_that() -> None:
+    def installed(*, pod_nodes: bool) -> tuple[Object, str]:
+        objects = list(operator(Options(pod_nodes=pod_nodes)))
+        role = find(objects, "ClusterRole", names.TENANT_ROLE)
+        policy = find(objects, "ValidatingAdmissionPolicy", f"{names.OPERATOR}-namespaces")
+        return role, str(policy["spec"]["validations"])
+
+    role, said = installed(pod_nodes=False)
+    assert not allows(tuple(role["rules"]), "create", "Pod")
+    assert "privileged" not in said
+    role, said = installed(pod_nodes=True)
+    assert allows(tuple(role["rules"]), "create", "Pod")
+    assert f'"privileged" && variables.asked.metadata.name.startsWith("{names.NODES_PREFIX}")' in (
+        said
+    )
 
 
 def test_every_kind_that_is_installed_would_be_found_again() -> None:

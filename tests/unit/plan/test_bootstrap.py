@@ -1,10 +1,14 @@
 import json
 import re
+import shlex
 from dataclasses import replace
 
+import pytest
 import yaml
 from hypothesis import given, strategies as st
 
+from kubeception.api.v1alpha1 import USER_PATH
+from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import (
     REGISTRIES,
     Bootstrap,
@@ -91,11 +95,66 @@ def test_a_mirror_stands_in_for_every_registry() -> None:
 
 def test_a_tenant_with_a_network_of_its_own_gets_none_of_the_images() -> None:
     def commands(cni: str) -> list[str]:
-        ctx = plan({"networking": {"cni": cni}})
-        return [" ".join(c) for c in node_bootstrap(ctx, pool(1), "machine-1", TOKEN).commands]
+        boot = node_bootstrap(plan({"networking": {"cni": cni}}), pool(1), "machine-1", TOKEN)
+        assert json.loads(boot.document())["podNetwork"] is (cni != "none")
+        return [" ".join(command) for command in boot.on_systemd().commands]
 
     assert [c for c in commands("none") if "conf_template" in c] == commands("none")[:1]
     assert not [c for c in commands("flannel") if "conf_template" in c]
+
+
+USER_DATA = {
+    "files": [{"path": "/etc/sysctl.d/99-mine.conf", "content": "a=b\n"}],
+    "packages": ["htop"],
+    "commands": [["echo", "$(reboot); 'x'"]],
+}
+
+
+def test_what_a_pool_adds_comes_after_what_makes_a_node() -> None:
+    boot = node_bootstrap(plan(), pool(1, userData=USER_DATA), "machine-1", TOKEN)
+    assert boot.files[0].path == "/etc/sysctl.d/99-mine.conf"
+    assert boot.commands == node_bootstrap(plan(), pool(1), "machine-1", TOKEN).commands
+    assert boot.after[-1] == ("echo", "$(reboot); 'x'")
+    assert boot.after[1][-2:] == ("--", "htop")
+    config = yaml.safe_load(boot.on_systemd().cloud_config())
+    files = {file["path"]: file["content"] for file in config["write_files"]}
+    lines = files["/usr/local/sbin/user-commands"].splitlines()
+    assert [tuple(shlex.split(line)) for line in lines] == list(boot.after)
+    assert "user-commands.service" in config["bootcmd"][0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/kubernetes/join.yaml",
+        "/etc/systemd/system/x.service",
+        "/etc/sysctl.d/../kubernetes/x",
+        "/root/../etc/passwd",
+        "/usr/local/bin/kubelet",
+        "/opt/cni/bin/ptp",
+        "/etc/passwd",
+        "etc/apt/x",
+        "/root/",
+    ],
+)
+def test_what_a_node_is_made_of_can_not_be_replaced(path: str) -> None:
+    with pytest.raises(SpecError, match=r"spec.userData.files\[0\].path"):
+        pool(1, userData={"files": [{"path": path, "content": ""}]})
+
+
+def test_no_file_of_ours_is_where_a_pool_may_write() -> None:
+    ours = node_bootstrap(plan(), pool(1), "machine-1", TOKEN).on_systemd().files
+    assert not [file.path for file in ours if re.match(USER_PATH, file.path)]
+
+
+def test_a_kubelet_is_told_what_the_pool_says() -> None:
+    made = pool(1, kubelet={"maxPods": 20, "systemReserved": {"cpu": "100m"}})
+    files = {f.path: f.content for f in node_bootstrap(plan(), made, "m", TOKEN).files}
+    patch = json.loads(files["/etc/kubernetes/patches/kubeletconfiguration0+merge.json"])
+    assert patch == {"maxPods": 20, "systemReserved": {"cpu": "100m"}}
+    assert join_configuration(made, "m")["patches"] == {"directory": "/etc/kubernetes/patches"}
+    with pytest.raises(SpecError, match=r"spec\.kubelet\.authentication: unknown key"):
+        pool(1, kubelet={"authentication": {}})
 
 
 def test_the_description_of_a_token_does_not_tell_it() -> None:

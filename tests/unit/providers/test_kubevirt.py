@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from kubeception import names
+from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import Bootstrap
 from kubeception.providers.base import Phase
 from kubeception.providers.kubevirt import KubeVirt
@@ -46,7 +47,7 @@ def test_a_machine_is_a_secret_and_a_virtual_machine() -> None:
     ctx = plan()
     seed, machine = KubeVirt().render(ctx, pool(1), "demo-1", BOOT)
     assert seed["kind"] == "Secret"
-    assert seed["stringData"]["userdata"] == BOOT.cloud_config()
+    assert seed["stringData"]["userdata"] == BOOT.on_systemd().cloud_config()
     spec = machine["spec"]["template"]["spec"]
     (volume,) = [v for v in spec["volumes"] if "cloudInitNoCloud" in v]
     assert volume["cloudInitNoCloud"] == {"secretRef": {"name": seed["metadata"]["name"]}}
@@ -63,6 +64,65 @@ def test_the_pools_options_are_the_machines() -> None:
     assert spec["domain"]["cpu"] == {"cores": 4}
     assert spec["domain"]["memory"] == {"guest": "8Gi"}
     assert spec["volumes"][0]["containerDisk"]["image"] == "example.org/disk:1"
+
+
+def spec_of(**options: Any) -> dict[str, Any]:
+    _, machine = KubeVirt().render(plan(), pool(1, kubevirt=options), "demo-1", BOOT)
+    found: dict[str, Any] = machine["spec"]
+    return found
+
+
+def test_a_machine_of_which_nothing_is_said() -> None:
+    spec = spec_of()["template"]["spec"]
+    assert spec["domain"]["cpu"] == {"cores": 1}
+    assert spec["domain"]["memory"] == {"guest": "1536Mi"}
+    assert "nodeSelector" not in spec
+    assert "resources" not in spec["domain"]
+    (spread,) = spec["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_an_instancetype_says_the_size() -> None:
+    spec = spec_of(instancetype={"name": "u1.small"}, preference={"name": "debian"})
+    assert spec["instancetype"] == {
+        "name": "u1.small",
+        "kind": "VirtualMachineClusterInstancetype",
+    }
+    assert spec["preference"] == {"name": "debian", "kind": "VirtualMachineClusterPreference"}
+    assert not {"cpu", "memory"} & set(spec["template"]["spec"]["domain"])
+    with pytest.raises(SpecError, match="the instancetype says them"):
+        pool(1, kubevirt={"instancetype": {"name": "u1.small"}, "cpus": 2})
+
+
+def test_what_is_reserved_for_a_machine() -> None:
+    spec = spec_of(
+        cpus=2,
+        memory="4Gi",
+        requests={"cpu": "2", "memory": "4Gi"},
+        hugepages="2Mi",
+        dedicatedCPUs=True,
+    )
+    domain = spec["template"]["spec"]["domain"]
+    assert domain["cpu"] == {"cores": 2, "dedicatedCpuPlacement": True}
+    assert domain["memory"] == {"guest": "4Gi", "hugepages": {"pageSize": "2Mi"}}
+    assert domain["resources"] == {"requests": {"cpu": "2", "memory": "4Gi"}}
+
+
+def test_where_machines_are() -> None:
+    spec = spec_of(nodeSelector={"example.com/kind": "large"}, spread="Required")
+    template = spec["template"]["spec"]
+    assert template["nodeSelector"] == {"example.com/kind": "large"}
+    assert template["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "DoNotSchedule"
+
+
+def test_more_disks() -> None:
+    spec = spec_of(disks=[{"name": "data", "size": "10Gi"}])["template"]["spec"]
+    disks = spec["domain"]["devices"]["disks"]
+    assert [disk["name"] for disk in disks] == ["root", "seed", "disk-data"]
+    assert disks[2]["serial"] == "data"
+    assert spec["volumes"][2] == {"name": "disk-data", "emptyDisk": {"capacity": "10Gi"}}
+    with pytest.raises(SpecError, match="same name"):
+        pool(1, kubevirt={"disks": [{"name": "a", "size": "1Gi"}] * 2})
 
 
 def test_what_a_machine_tells() -> None:

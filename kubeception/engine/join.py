@@ -1,0 +1,88 @@
+"""What somebody runs on a machine that nobody here can reach, to make it a node."""
+
+import base64
+import gzip
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from kubeception import names
+from kubeception.api.v1alpha1 import NodePool
+from kubeception.engine.machines import new_token
+from kubeception.engine.parallel import together
+from kubeception.engine.reconcile import REACH_SECONDS, Engine
+from kubeception.errors import NotFoundError, UsageError, WaitTimeoutError
+from kubeception.kube.client import Cluster
+from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
+from kubeception.plan.context import PlanContext
+from kubeception.plan.script import script
+from kubeception.providers.base import Machine, Phase
+
+TOKEN_LIFE: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class JoinCommand:
+    """One line for root's shell, and where it belongs."""
+
+    machine: str
+    address: str
+    line: str
+    """Holds the CA and a bootstrap token, which is good for TOKEN_LIFE and replaces the machine's earlier one."""
+
+
+def join_command(engine: Engine, pool_name: str, address: str = "") -> JoinCommand:
+    """The line for a machine of the pool that is no node yet: the one at `address`, if that is said.
+
+    Raises NotFoundError where no machine waits, UsageError for a pool whose machines need none, and
+    WaitTimeoutError where the tenant's API server doesn't answer.
+    """
+    ctx = engine.context()
+    pool = next((pool for pool in ctx.pools if pool.name == pool_name), None)
+    if pool is None:
+        known = ", ".join(pool.name for pool in ctx.pools) or "none"
+        raise NotFoundError(f"{engine.name} has no NodePool {pool_name}", hint=f"It has: {known}.")
+    if pool.spec.ssh is None or pool.spec.ssh.key_secret_ref is not None:
+        raise UsageError(
+            f"NodePool {pool.name}: its machines join by themselves",
+            hint="This is for pools with provider ssh and no spec.ssh.keySecretRef.",
+        )
+    machine = _waiting(engine, pool, address)
+    tenant = engine.link.wait(ctx, REACH_SECONDS)
+    if tenant is None or ctx.endpoint is None:
+        raise WaitTimeoutError(
+            f"the API server of {engine.name} does not answer",
+            hint=f"kubeception doctor {engine.name}",
+        )
+    boot = node_bootstrap(ctx, pool, machine.name, _token(ctx, tenant, machine.name))
+    packed = gzip.compress(script(boot, ctx.endpoint).encode(), mtime=0)
+    line = f"echo {base64.b64encode(packed).decode()} | base64 -d | gunzip | sh"
+    return JoinCommand(machine.name, machine.address, line)
+
+
+def _waiting(engine: Engine, pool: NodePool, address: str) -> Machine:
+    """The first machine of a pool, by its name, that is no node yet."""
+    found = [state.machine for state in engine.machines() if state.machine.pool == pool.name]
+    found = [m for m in found if m.phase is Phase.RUNNING and not m.joined_instance]
+    found = [m for m in found if address in ("", m.address)]
+    if not found:
+        where = f" at {address}" if address else ""
+        raise NotFoundError(
+            f"NodePool {pool.name}: no machine{where} waits to join",
+            hint=f"`kubeception nodes {engine.name}` shows those there are.",
+        )
+    return min(found, key=lambda machine: machine.name)
+
+
+def _token(ctx: PlanContext, tenant: Cluster, machine: str) -> str:
+    """A new bootstrap token for the machine; it has no other any more."""
+    token, labels = new_token(ctx), {names.MACHINE_LABEL: machine}
+    old = tenant.list("Secret", TOKEN_NAMESPACE, labels=f"{names.MACHINE_LABEL}={machine}")
+    together(
+        partial(tenant.delete, "Secret", secret["metadata"]["name"], TOKEN_NAMESPACE)
+        for secret in old
+    )
+    expires = (ctx.facts.now + TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    tenant.create(token_secret(token, machine, expires, labels))
+    return token

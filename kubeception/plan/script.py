@@ -1,0 +1,58 @@
+"""A bootstrap for a machine that is somebody's own: a shell script, in which data stands only as quoted arguments."""
+
+import base64
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from kubeception.plan.bootstrap import PATCHES, Bootstrap, File
+from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT, Endpoint
+from kubeception.plan.network import ipv4
+from kubeception.plan.render import text
+
+OWN: Final = "/etc/kubeception"
+
+
+def script(boot: Bootstrap, endpoint: Endpoint) -> str:
+    """What root's shell runs on the machine; it may be run again, and then changes nothing that is done."""
+    lines = "".join(f"{shlex.join(line)}\n" for line in _lines(boot, forward(endpoint)))
+    # A function, so that half a script does nothing, and no command reads the rest of it.
+    return f"{text('machine.sh', {})}\nmain() {{\n{lines}}}\nmain </dev/null\n"
+
+
+def _lines(boot: Bootstrap, way: str) -> Iterator[tuple[str, ...]]:
+    files = [*boot.files, File(f"{OWN}/pods.conflist", text("pods.conflist", {}))]
+    if way:
+        unit = text("kubeception-endpoint.service", {})
+        files.append(File(f"{OWN}/endpoint.nft", way))
+        files.append(File("/etc/systemd/system/kubeception-endpoint.service", unit))
+    yield "begin", boot.hostname
+    for file in files:
+        content = base64.b64encode(file.content.encode()).decode()
+        yield "file", file.path, file.mode, content
+    if way:
+        yield ("endpoint",)
+    yield "cgroups", f"{PATCHES}/kubeletconfiguration1+merge.json"
+    if boot.pod_network:
+        yield ("network",)
+    yield ("keep_kubelet",)
+    for command in boot.commands:
+        yield "attempt", *command
+    for command in boot.after:
+        yield "once", *command
+    yield "end", "done", "0"
+
+
+def forward(endpoint: Endpoint) -> str:
+    """Nftables rules that lead to the API server and its tunnel from outside the host; empty where none are needed."""
+    if endpoint.host == endpoint.cluster_ip or ipv4(endpoint.host) is None:
+        return ""
+    values = {
+        "inside": endpoint.cluster_ip,
+        "outside": endpoint.host,
+        "api_port": API_PORT,
+        "outside_api_port": endpoint.port,
+        "tunnel_port": TUNNEL_PORT,
+        "outside_tunnel_port": endpoint.tunnel_port,
+    }
+    return text("endpoint.nft.j2", values)

@@ -1,0 +1,1 @@
+"""Secure Shell: scripts run on machines that are known by their host keys."""
