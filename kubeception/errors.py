@@ -88,10 +88,19 @@ class SshError(KubeceptionError):
 class ApiError(KubeceptionError):
     """An API server refused or failed a request.
 
-    `status` is its HTTP code, 0 when no answer came.
+    `status` is its HTTP code, 0 when no answer came; `causes` are the single objections, where it names them.
     """
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        hint: str = "",
+        causes: Sequence[str] = (),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.reason = reason
+        self.causes = tuple(causes)

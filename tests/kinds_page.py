@@ -77,6 +77,8 @@ def kind_of(field: Schema) -> str:
         return f"list of {kind_of(field['items'])}s"
     if "additionalProperties" in field:
         return f"map of {kind_of(field['additionalProperties'])}s"
+    if field.get("x-kubernetes-int-or-string"):
+        return "integer or percentage"
     return str(field.get("format") or field["type"])
 
 

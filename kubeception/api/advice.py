@@ -24,6 +24,10 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.POD_REFUSED: f"An admission policy or webhook of the host refuses it. {LOOK}",
     Reason.MACHINE_NOT_STARTED: "Mend what the message names: room on a host node, or the machine's image. "
     "kubeception events NAME shows more.",
+    Reason.DRAIN_BLOCKED: "Let the PodDisruptionBudget or the pod that the message names allow it, or wait.",
+    Reason.TOO_MANY_UNHEALTHY: "Mend what the message names: network, image, host. A higher health.maxUnhealthy "
+    "of the NodePool has them replaced all the same.",
+    Reason.VERSION_SKEW: "Set spec.version of the NodePool to one the message allows, or remove it.",
     Reason.SPEC_REFUSED: "kubeception edit NAME, and mend what the message names.",
     Reason.CONFLICT: "Look at the object the message names; delete or rename it if it is yours.",
     Reason.REQUEST_REFUSED: "Give whoever works on it the right that the message names.",

@@ -39,6 +39,7 @@ KEPT: Final = (
     "pattern",
     "required",
     "type",
+    "x-kubernetes-int-or-string",
 )
 """Keywords that mean the same in JSON Schema and in a structural schema."""
 
@@ -111,6 +112,12 @@ ALLOWED_ARGS: Final = rule(
     f"self.all(arg, arg in {sorted(API_SERVER_ARGS)})",
     f"only these may be set: {', '.join(sorted(API_SERVER_ARGS))}",
 )
+MOVES: Final = rule(
+    "!has(self.maxSurge) || !has(self.maxUnavailable)"
+    " || !(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",
+    "maxSurge and maxUnavailable can't both be 0: nothing could be replaced",
+)
+ORDERED: Final = rule("self.min <= self.max", "min is more than max")
 LABEL_KEYS: Final = rule(
     f"self.all(key, key.size() <= 317 && key.matches('{LABEL_KEY}'))",
     "every key must be that of a label, such as example.com/kind",
@@ -224,6 +231,13 @@ DEFINITIONS: Final = (
             Column("Desired", ".spec.replicas", "Workers asked for", "integer"),
             Column("Current", ".status.replicas", "Machines there are", "integer"),
             Column("Ready", ".status.readyReplicas", "Nodes that are ready", "integer"),
+            Column("Updated", ".status.updatedReplicas", "Machines as the spec says", "integer"),
+            Column("Version", ".status.version", "Kubernetes version of the kubelets"),
+            Column(
+                "Unhealthy", ".status.unhealthyReplicas", "Machines that fail", "integer", wide=True
+            ),
+            Column("Min", ".spec.autoscaling.min", "The fewest workers", "integer", wide=True),
+            Column("Max", ".spec.autoscaling.max", "The most workers", "integer", wide=True),
             Column("Provider", ".spec.provider", "Where its workers come from", wide=True),
             Column("CPUs", ".spec.kubevirt.cpus", "CPUs of a machine", "integer", wide=True),
             Column("Memory", ".spec.kubevirt.memory", "Memory of a machine", wide=True),
@@ -238,6 +252,9 @@ DEFINITIONS: Final = (
             "ssh.machines": [ONCE_EACH],
             "ssh.machines[].address": [MACHINE_ADDRESS],
             "clusterRef": [rule("self == oldSelf", "a pool can't move to another cluster")],
+            "version": VERSION_RULES[:1],
+            "strategy": [MOVES],
+            "autoscaling": [ORDERED],
             "provider": [rule("self == oldSelf", "a pool can't change its provider")],
             "labels": [LABEL_KEYS],
         },

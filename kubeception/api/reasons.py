@@ -48,10 +48,25 @@ class Reason(StrEnum):
     NO_ANSWER = "NoAnswer", Actor.NOBODY, "The API server runs and doesn't answer yet."
     REPLICAS_NOT_READY = "ReplicasNotReady", Actor.NOBODY, "Pods are there and not ready yet."
     NODES_NOT_READY = "NodesNotReady", Actor.NOBODY, "Workers are being made, boot, join or leave."
+    MACHINES_FAIL = (
+        "MachinesFail",
+        Actor.NOBODY,
+        "Machines ended, did not join in time, or their nodes are not ready: they are replaced.",
+    )
     MACHINE_NOT_STARTED = (
         "MachineNotStarted",
         Actor.HOST,
         "The host doesn't start a worker's machine.",
+    )
+    DRAIN_BLOCKED = (
+        "DrainBlocked",
+        Actor.OWNER,
+        "Pods keep a node that is to go; when spec.drainTimeout of its pool is over, it goes with them.",
+    )
+    TOO_MANY_UNHEALTHY = (
+        "TooManyUnhealthy",
+        Actor.OWNER,
+        "More machines of a pool fail at once than may be replaced: the cause is elsewhere.",
     )
     RETRYING = (
         "Retrying",
@@ -76,6 +91,11 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused", Actor.HOST, "The host refuses to make a pod."
     # nothing mends it but a person
     SPEC_REFUSED = "SpecRefused", Actor.OWNER, "The spec asks for what can't be."
+    VERSION_SKEW = (
+        "VersionSkew",
+        Actor.OWNER,
+        "A pool asks for kubelets that can't serve this version of the control plane.",
+    )
     CONFLICT = "Conflict", Actor.HOST, "An object of that name exists and belongs to somebody else."
     REQUEST_REFUSED = "RequestRefused", Actor.HOST, "An API server refuses a request."
     FAILED = "Failed", Actor.HOST, "Something failed that repeating doesn't mend."

@@ -32,7 +32,8 @@ class Condition(Reported):
 
     type: Annotated[str, Field(max_length=316)] = Field(
         description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, AddonsReady, NodesReady, "
-        "Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready."
+        "Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
+        "Paused."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
     reason: Annotated[str, Field(max_length=1024)] = Field(
@@ -88,6 +89,14 @@ class NodePoolStatus(Reported):
     observed_generation: int = Field(default=0, description="The generation this was found for.")
     replicas: int = Field(default=0, description="How many machines there are.")
     ready_replicas: int = Field(default=0, description="How many of them are ready nodes.")
+    updated_replicas: int = Field(
+        default=0,
+        description="How many of them are as a new one would be; the others are replaced.",
+    )
+    unhealthy_replicas: int = Field(
+        default=0, description="How many of them fail and are to be replaced."
+    )
+    version: str = Field(default="", description="Kubernetes version of the kubelets.")
     conditions: tuple[Condition, ...] = Field(
         default=(), description="How it is, aspect by aspect."
     )

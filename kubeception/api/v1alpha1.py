@@ -22,6 +22,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kubeception import names
+from kubeception.api.lifecycle import Autoscaling, Duration, Health, Strategy
+from kubeception.api.model import Model
 from kubeception.errors import SpecError
 
 DEFAULT_VERSION = "v1.36.3"
@@ -91,14 +93,6 @@ def _service_cidr(text: str) -> str:
 Cidr = Annotated[str, Field(max_length=18), AfterValidator(_cidr)]
 ServiceCidr = Annotated[Cidr, AfterValidator(_service_cidr)]
 Label = Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)]
-
-
-class Model(BaseModel):
-    """Frozen, camelCase outside, no unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
-    )
 
 
 class Audit(Model):
@@ -342,7 +336,7 @@ class UserFile(Model):
 
 
 class UserData(Model):
-    """What is done on each machine besides making it a node. A change holds for machines made after it."""
+    """What is done on each machine besides making it a node. A change replaces the pool's machines, one by one."""
 
     files: tuple[UserFile, ...] = Field(
         default=(), max_length=16, description="Files, there before the machine joins."
@@ -394,7 +388,7 @@ class Disk(Model):
 
 
 class KubeVirtOptions(Model):
-    """A worker as a KubeVirt virtual machine. A change holds for machines made after it."""
+    """A worker as a KubeVirt virtual machine. A change replaces the pool's machines, one by one."""
 
     cpus: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="How many CPUs a machine has; default: 1, or its instancetype's."
@@ -441,7 +435,7 @@ class KubeVirtOptions(Model):
 class PodOptions(Model):
     """A worker as a privileged pod, for labs and tests: whoever may run pods on it can rule the host's node.
 
-    An administrator of the host allows it, namespace by namespace. A change holds for machines made after it.
+    An administrator of the host allows it, namespace by namespace. A change replaces the pool's machines.
     """
 
     cpus: Annotated[int, Field(ge=1, le=256)] | None = Field(
@@ -542,6 +536,22 @@ class NodePoolSpec(Model):
     kubevirt: KubeVirtOptions | None = Field(default=None, alias="kubevirt")
     pod: PodOptions | None = None
     ssh: SshOptions | None = None
+    version: Annotated[str, Field(pattern=VERSION, max_length=10)] | None = Field(
+        default=None,
+        description="Kubernetes version of the kubelets: not above the control plane's, and at most three "
+        "minors below it. Default: the cluster's, after its control plane.",
+    )
+    paused: bool = Field(
+        default=False,
+        description="While this is true no machine of the pool is added, drained or replaced.",
+    )
+    strategy: Strategy = Strategy()
+    drain_timeout: Duration = Field(
+        default="3m",
+        description="After which a machine goes although pods are left on it, such as 90s, 10m or 1h.",
+    )
+    health: Health = Health()
+    autoscaling: Autoscaling | None = None
 
     @field_validator(*BLOCKS)
     @classmethod

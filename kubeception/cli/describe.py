@@ -96,10 +96,12 @@ def pools(found: "Sequence[Object]") -> None:
                 pool["spec"].get("replicas", 1),
                 status.get("replicas", 0),
                 status.get("readyReplicas", 0),
+                status.get("updatedReplicas", 0),
                 f"{size.cpus or CPUS} CPU, {size.memory or MEMORY}",
             )
         )
-    columns = (Column("NODE POOL", 12), Column("WANTED"), Column("MACHINES"), Column("READY"))
+    counts = ("WANTED", "MACHINES", "READY", "UPDATED")
+    columns = (Column("NODE POOL", 12), *map(Column, counts))
     ages = [pool["metadata"]["creationTimestamp"] for pool in found]
     section((*columns, Column("SIZE", 8)), rows, ages)
 

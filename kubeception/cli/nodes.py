@@ -68,12 +68,12 @@ def row(engine: "Engine", state: "MachineState") -> Row:
         "address": machine.address,
         "host": machine.host_node,
         "version": info.get("kubeletVersion", ""),
-        "message": machine.message,
+        "message": state.message,
         "created": machine.created.isoformat(),
     }
     cells = [
         *(obj[key] for key in ("name", "status", "address", "host", "pool", "version", "cluster")),
-        machine.message,
+        state.message,
     ]
     return Row(machine.name, cells, obj, machine.created.isoformat())
 

@@ -42,6 +42,12 @@ def scale(name: str, workers: int, pool: str | None, wait: float, host: HostArgs
         raise UsageError(
             f"{name} has several NodePools: {', '.join(known)}", hint="Choose one with --pool."
         )
+    if scaling := known[chosen[0]]["spec"].get("autoscaling"):
+        raise UsageError(
+            f"NodePool {chosen[0]} has as many workers as pods ask for, "
+            f"from {scaling.get('min', 0)} to {scaling['max']}",
+            hint=f"Change spec.autoscaling, or remove it: kubeception edit {name}",
+        )
     if workers:
         provider(known[chosen[0]]["spec"].get("provider", "kubevirt")).preflight(cluster)
     if known[chosen[0]]["spec"].get("replicas", 1) != workers:

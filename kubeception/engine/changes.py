@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kubeception.kube.client import Cluster, Object
@@ -23,23 +23,36 @@ class Changes:
     def __init__(self) -> None:
         self._woken = threading.Event()
         self._lock = threading.Lock()
-        self._watches: dict[tuple[Cluster, str, str, str], Watch] = {}
+        self._watches: dict[tuple[Cluster, str, str, str, str], Watch] = {}
         self._known: dict[tuple[Cluster, Key], int] = {}
         self._versions: dict[tuple[Cluster, Key], str] = {}
 
     def watch_all(
-        self, cluster: Cluster, kinds: Iterable[str], namespace: str = "", *, labels: str = ""
+        self,
+        cluster: Cluster,
+        kinds: Iterable[str],
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        only: Callable[[Object], bool] | None = None,
     ) -> None:
-        """Watch these kinds from now on, of them what a label selector leaves, unless they are being watched."""
+        """Watch these kinds from now on, unless they are being watched.
+
+        Of their objects what a label and a field selector leave, and of those what `only` says matter.
+        """
         for kind in kinds:
-            place = (cluster, kind, namespace, labels)
+            place = (cluster, kind, namespace, labels, fields)
             if place in self._watches:
                 continue
 
             def heard(event: str, obj: Object, cluster: Cluster = cluster) -> None:
-                self._heard(cluster, event, obj)
+                if only is None or only(obj):
+                    self._heard(cluster, event, obj)
 
-            self._watches[place] = Watch(cluster, kind, namespace, heard, labels=labels)
+            self._watches[place] = Watch(
+                cluster, kind, namespace, heard, labels=labels, fields=fields
+            )
 
     def saw(self, cluster: Cluster, objects: Iterable[Object]) -> None:
         """A pass has read or written these: to hear of them as they were then is no news."""

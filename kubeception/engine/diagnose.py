@@ -300,11 +300,11 @@ def _nodes(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
     ready = [state for state in states if state.ready]
     for state in states:
         if not state.ready:
-            said = state.machine.message or state.state.lower()
+            said = state.message or state.state.lower()
             where = ctx.nodes_namespace
             fix = f"kubeception console {state.machine.name} --tail 50; kubectl -n {where} get vmi"
-            actor = Actor.HOST if state.machine.message else Actor.NOBODY
-            make = problem if state.machine.message else warning
+            actor = Actor.HOST if state.message else Actor.NOBODY
+            make = problem if state.message else warning
             yield make("Nodes", f"{state.machine.name}: {said}", actor, fix)
     if len(states) < wanted:
         found = f"{len(states)} of {wanted} machines are there"

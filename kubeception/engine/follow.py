@@ -92,7 +92,7 @@ def _follow(engine: Engine, seconds: float, told: Told, done: Callable[[Report],
                     told(report)
                     if done(report) or seconds == 0:
                         return report
-                    waits_for, again = report.waits_for, report.again
+                    waits_for, again = report.waits_for, report.soon
                 else:
                     waits_for, again = f"{lease.holder()}, which works on it", 0.5
                 silent_since = None

@@ -7,30 +7,37 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kubeception import names
+from kubeception.api.lifecycle import Health, duration
+from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
-from kubeception.engine import nodes
+from kubeception.components.base import Readiness
+from kubeception.engine import drain, health, nodes
 from kubeception.engine.apply import prepare, write_one
+from kubeception.engine.autoscale import autoscale
 from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
-from kubeception.engine.scale import scale
-from kubeception.errors import ApiError, ConflictError, KubeceptionError
+from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
+from kubeception.errors import ConflictError, KubeceptionError
 from kubeception.kube.client import Cluster
+from kubeception.kube.conditions import condition
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
+from kubeception.plan.template import template_hash
+from kubeception.plan.versions import skew
 from kubeception.providers import PROVIDERS, machines, provider
 from kubeception.providers.base import Machine, Phase
 
-TOKEN_LIFE: Final = timedelta(minutes=30)
 DRAIN_LIMIT: Final = timedelta(minutes=3)
-"""After which a machine goes although pods are left on it."""
+"""After which a machine of a pool that is gone goes although pods are left on it."""
 DRAIN_RETRY: Final = 2.0
 """Seconds after which an eviction that a PodDisruptionBudget forbade is tried again."""
+DRAIN_QUIET: Final = timedelta(seconds=10)
+"""As long as it takes a pod to end, nothing is said of what keeps it."""
+IDLE_LOOK: Final = timedelta(seconds=30)
+"""How often the nodes of an autoscaled pool are looked at: of a pod that ends nothing is heard."""
 COMPONENT: Final = "machines"
-DRAIN_ENDED: Final = (
-    f"pods were left on it {DRAIN_LIMIT.seconds // 60} minutes after it was told to go"
-)
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,30 @@ class MachineState:
 
     machine: Machine
     state: str
-    """One word: Starting, Booting, Joined, Ready, Draining, Removing, Replaced."""
+    """One word: Starting, Booting, Joined, Ready, Failing, Draining, Removing, Replaced."""
     node: Object | None = None
+    updated: bool = True
+    """Whether it is as a new machine of its pool would be."""
+    note: str = ""
+    """Why its node isn't ready or doesn't go, where that needs saying."""
+    trouble: Reason | None = None
+    """The same in one word, where a person must act."""
 
     @property
     def ready(self) -> bool:
         return self.state == "Ready"
+
+    @property
+    def message(self) -> str:
+        """Why it isn't ready, in words; empty when nothing needs saying."""
+        return self.note or self.machine.message
+
+    @property
+    def reason(self) -> Reason | None:
+        """The same in one word, where a person must act."""
+        stuck = self.machine.message and self.machine.phase is Phase.PENDING
+        found = self.trouble or self.machine.reason
+        return found or (Reason.MACHINE_NOT_STARTED if stuck else None)
 
 
 @dataclass
@@ -56,8 +81,18 @@ class Machines:
     ctx: PlanContext
     host_nodes: Mapping[str, Mapping[str, str]]
     """Labels of the host's nodes."""
-    again: float | None = None
+    settled: bool = True
+    """Whether the control plane is as its spec says, so that machines may follow it."""
+    due: float | None = None
     """Seconds after which another look is due although nothing was heard."""
+    holds: dict[str, Readiness] = field(default_factory=dict)
+    """By pool, why it isn't worked on as its spec says."""
+    failing: dict[str, str] = field(default_factory=dict)
+    """By machine, why it is to be replaced."""
+    kept: dict[str, drain.Kept] = field(default_factory=dict)
+    """By machine that is drained, what keeps it."""
+    templates: dict[str, str] = field(default_factory=dict)
+    """By pool, of what its machines are to be made."""
     news: list[News] = field(default_factory=list)
     failures: list[KubeceptionError] = field(default_factory=list)
     """What nobody but a person can mend."""
@@ -75,7 +110,9 @@ class Machines:
             for key, o in tenant.items()
             if key[0] == "Secret" and names.MACHINE_LABEL in o["metadata"].get("labels", {})
         }
-        self.seen = [self._judged(machine) for machine in machines(mine)]
+        self.seen = machines(mine)
+        self.templates = {pool.name: template_hash(self.ctx, pool) for pool in self.ctx.pools}
+        self._judge()
 
     def reconcile(self) -> list[MachineState]:
         """Everything that can be done now; how far each machine is after that."""
@@ -83,34 +120,57 @@ class Machines:
             for machine in self.seen:
                 self._initialise(machine)
             self._approve()
+            self._autoscale()
         for pool in self.ctx.pools:
             self._scale(pool)
         if due := [call for each in PROVIDERS.values() for call in each.tend(self.host, self.ctx)]:
             together(due)
-            self.again = DRAIN_RETRY
+            self._look_at(self.ctx.facts.now + timedelta(seconds=DRAIN_RETRY))
         self._remove_leftovers()
         return self.states()
 
     def states(self) -> list[MachineState]:
         """How far each machine is."""
-        return [MachineState(m, self._state(m), self.by_node.get(m.name)) for m in self.seen]
+        return [self._described(machine) for machine in self.seen]
 
-    def _judged(self, machine: Machine) -> Machine:
-        """The machine, ended if it can't become a node any more."""
-        if (
-            self.tenant is not None
-            and machine.phase in (Phase.PENDING, Phase.RUNNING)
-            and machine.name not in self.by_node
-            and not machine.joined_instance
-            and self._expired(machine)
-        ):
-            return machine.ended("it did not join in time")
+    def _judge(self) -> None:
+        """Find the machines that fail; without the tenant's API nothing is known of any."""
+        if self.tenant is None:
+            return
+        now, limits = self.ctx.facts.now, {pool.name: pool.spec.health for pool in self.ctx.pools}
+        self.seen = [self._unless_node_gone(machine) for machine in self.seen]
+        for machine in self.seen:
+            limit, node = limits.get(machine.pool, Health()), self.by_node.get(machine.name)
+            token = machine.name in self.tokens
+            if why := health.failure(machine, node, limit, now, token=token):
+                self.failing[machine.name] = why
+            elif due := health.deadline(machine, node, limit, token=token):
+                self._look_at(due)
+
+    def _unless_node_gone(self, machine: Machine) -> Machine:
+        """The machine, ended if somebody deleted its Node: its kubelet won't register again."""
+        alive = machine.phase in (Phase.PENDING, Phase.RUNNING)
+        if alive and machine.joined_instance and machine.name not in self.by_node:
+            return machine.ended("its node was deleted")
         return machine
 
-    def _expired(self, machine: Machine) -> bool:
-        token = self.tokens.get(machine.name)
-        now = self.ctx.facts.now
-        return now - machine.created > (TOKEN_LIFE if token else timedelta(minutes=1))
+    def _look_at(self, moment: datetime) -> None:
+        """Another pass is due then at the latest."""
+        seconds = max(0.1, (moment - self.ctx.facts.now).total_seconds())
+        self.due = seconds if self.due is None else min(self.due, seconds)
+
+    def _described(self, machine: Machine) -> MachineState:
+        state, node = self._state(machine), self.by_node.get(machine.name)
+        note, trouble = "", None
+        if state == "Failing":
+            note = self.failing[machine.name]
+        elif state == "Draining" and machine.name in self.kept:
+            kept = self.kept[machine.name]
+            note, trouble = kept.message, Reason.DRAIN_BLOCKED if kept.refused else None
+        elif state == "Joined" and node is not None:
+            note = str(condition(node, "Ready").get("message") or "")
+        updated = machine.template == self.templates.get(machine.pool, machine.template)
+        return MachineState(machine, state, node, updated, note, trouble)
 
     def _state(self, machine: Machine) -> str:
         if machine.phase is Phase.REMOVING:
@@ -119,6 +179,8 @@ class Machines:
             return "Replaced"
         if machine.draining_since:
             return "Draining"
+        if machine.name in self.failing:
+            return "Failing"
         node = self.by_node.get(machine.name)
         if node is None:
             return "Booting" if machine.phase is Phase.RUNNING else "Starting"
@@ -168,15 +230,57 @@ class Machines:
 
     # a pool gains and loses machines
 
+    def _autoscale(self) -> None:
+        """Set the replicas of autoscaled pools, and note which machines nobody needs, and since when."""
+        if self.tenant is None or not any(pool.spec.autoscaling for pool in self.ctx.pools):
+            return
+        now, pools = self.ctx.facts.now, self.ctx.pools
+        sizes = autoscale(pools, self.seen, self.by_node, self.tenant.list("Pod"), now)
+        self.seen = [self._noted(machine, idle=machine.name in sizes.idle) for machine in self.seen]
+        for pool in pools:
+            if (scaling := pool.spec.autoscaling) and pool.spec.replicas > scaling.min:
+                self._look_at(now + min(IDLE_LOOK, duration(scaling.scale_down_after)))
+        self.ctx = replace(self.ctx, pools=tuple(self._resized(p, sizes.replicas) for p in pools))
+
+    def _noted(self, machine: Machine, *, idle: bool) -> Machine:
+        """The machine, marked if nobody needs it since now."""
+        if idle == bool(machine.idle_since):
+            return machine
+        now = self.ctx.facts.now
+        self._annotate(machine, names.IDLE_ANNOTATION, _time(now) if idle else None)
+        return replace(machine, idle_since=now if idle else None)
+
+    def _resized(self, pool: NodePool, sizes: Mapping[str, int]) -> NodePool:
+        """The pool with as many replicas as it is to have, written where that is another number."""
+        before, after = pool.spec.replicas, sizes.get(pool.name, pool.spec.replicas)
+        room = provider(pool.spec.provider).room(pool)
+        after = after if room is None else min(after, room)
+        if after == before:
+            return pool
+        patch = {"spec": {"replicas": after}}
+        self.host.patch("NodePool", pool.name, patch, pool.namespace)
+        why = "pods wait for a node" if after > before else "nobody needs the others"
+        said = f"from {before} to {after} workers: {why}"
+        self.news.append(News(NORMAL, "Autoscaled", said, pool.name))
+        return pool.model_copy(update={"spec": pool.spec.model_copy(update={"replicas": after})})
+
     def _scale(self, pool: NodePool) -> None:
         mine = [m for m in self.seen if _is_of(m, pool)]
-        plan = scale(pool.spec.replicas, mine, self._ready, self.ctx.facts.now)
+        if held := self._hold(pool):
+            self.holds[pool.name] = held
+            return
+        now = self.ctx.facts.now
+        workers = [
+            Worker(m, ready=self._ready(m), failing=bool(self.failing.get(m.name))) for m in mine
+        ]
+        plan = scale(self._wish(pool), workers, now)
         for machine in plan.discard:
             self._delete(machine)
-            why = f"machine {machine.name} is beyond use: {machine.message}"
-            self._tell(machine, WARNING, "MachineDiscarded", why)
+            why = self.failing.get(machine.name) or machine.message
+            said = f"machine {machine.name} is beyond use: {why}"
+            self._tell(machine, WARNING, "MachineDiscarded", said)
         for machine in plan.drain:
-            self._drain(machine)
+            self._drain(machine, duration(pool.spec.drain_timeout), self._why(machine, pool))
         if (
             plan.add
             and self._permitted(pool)
@@ -185,8 +289,52 @@ class Machines:
         ):
             for _ in range(plan.add):
                 self._add(pool, self.tenant)
-        if any(m.phase is Phase.ENDED for m in mine):
-            self.again = 5.0
+        if plan.held:
+            bad = [m.name for m in mine if m.name in self.failing]
+            self.holds[pool.name] = Readiness.waiting(
+                f"none of {len(bad)} machines that fail is replaced, since that is more than "
+                f"health.maxUnhealthy ({pool.spec.health.max_unhealthy}) of {pool.spec.replicas}: "
+                f"{bad[0]}: {self.failing[bad[0]]}",
+                Reason.TOO_MANY_UNHEALTHY,
+            )
+        for machine in mine:
+            lost = machine.phase is Phase.ENDED or machine.name in self.failing
+            if lost and now < machine.created + PATIENCE:
+                self._look_at(machine.created + PATIENCE)
+
+    def _hold(self, pool: NodePool) -> Readiness | None:
+        """Why nothing is done to the pool's machines; None when it may be."""
+        if pool.spec.paused:
+            said = "the pool is paused: none of its machines is added, drained or replaced"
+            return Readiness.waiting(said, Reason.PAUSED)
+        version = self.ctx.version_of(pool)
+        if found := skew(self.ctx.spec.version, version):
+            return Readiness.waiting(f"spec.version {version}: {found}", Reason.VERSION_SKEW)
+        return None
+
+    def _wish(self, pool: NodePool) -> Wish:
+        """What the pool is to be; machines of another template stay until the control plane is ready for new ones."""
+        room = provider(pool.spec.provider).room(pool)
+        replicas = pool.spec.replicas if room is None else min(pool.spec.replicas, room)
+        surge, unavailable = pool.spec.strategy.limits(replicas)
+        if room is not None and replicas + surge > room:
+            surge, unavailable = room - replicas, max(unavailable, 1)
+        return Wish(
+            replicas=replicas,
+            template=self.templates[pool.name],
+            roll=self.settled and self.tenant is not None,
+            surge=surge,
+            unavailable=unavailable,
+            unhealthy=pool.spec.health.limit(replicas),
+        )
+
+    def _why(self, machine: Machine, pool: NodePool) -> str:
+        """Why a machine is to go."""
+        if machine.evicted:
+            return "its host node is to be emptied"
+        if machine.template != self.templates[pool.name]:
+            return "its pool is to have other machines"
+        return "its pool is to have fewer"
 
     def _permitted(self, pool: NodePool) -> bool:
         try:
@@ -205,42 +353,50 @@ class Machines:
         ctx = self.ctx
         name = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
         token = new_token(ctx)
-        expires = _time(ctx.facts.now + TOKEN_LIFE)
+        expires = _time(ctx.facts.now + duration(pool.spec.health.join_timeout))
         tenant.create(token_secret(token, name, expires, {names.MACHINE_LABEL: name}))
         boot = node_bootstrap(ctx, pool, name, token)
         source = provider(pool.spec.provider)
         for obj in source.render(ctx, pool, name, boot):
+            if obj["kind"] == source.kinds[0]:
+                marks = obj["metadata"].setdefault("annotations", {})
+                marks[names.TEMPLATE_ANNOTATION] = self.templates[pool.name]
             ready = prepare(obj, ctx.labels(COMPONENT))
             manager = f"{names.FIELD_MANAGER}/{COMPONENT}"
             made = write_one(self.host, manager, ready, None)
             self.seen += source.machines([made])
             self.ctx = replace(self.ctx, facts=self.ctx.facts.with_objects([made]))
 
-    def _drain(self, machine: Machine) -> None:
-        """Empty the node, then remove the machine; one step a pass."""
+    def _drain(self, machine: Machine, limit: timedelta, why: str) -> None:
+        """Empty the node, then remove the machine; one step a pass, and an end in any case."""
         node, tenant, now = self.by_node.get(machine.name), self.tenant, self.ctx.facts.now
         since = machine.draining_since
         if since is None:
             since = now
             self._annotate(machine, names.DRAINING_ANNOTATION, _time(now))
-            self._tell(machine, NORMAL, "NodeLeaving", f"machine {machine.name} is to go")
-        if node is None or tenant is None or now - since > DRAIN_LIMIT:
-            if now - since > DRAIN_LIMIT:
-                self._tell(machine, WARNING, "DrainEnded", f"{machine.name}: {DRAIN_ENDED}")
-            if node is not None or tenant is not None or now - since > DRAIN_LIMIT:
-                self._delete(machine)
+            self._tell(machine, NORMAL, "NodeLeaving", f"machine {machine.name} is to go: {why}")
+        if now - since > limit:
+            said = f"pods were left on {machine.name} {limit} after it was told to go"
+            self._tell(machine, WARNING, "DrainEnded", said)
+            self._delete(machine)
+            return
+        self._look_at(since + limit)
+        if tenant is None:
+            return
+        if node is None or not is_ready(node):
+            self._delete(machine)
             return
         if not node["spec"].get("unschedulable"):
             tenant.patch("Node", machine.name, {"spec": {"unschedulable": True}})
-        left = tenant.list("Pod", fields=f"spec.nodeName={machine.name}")
-        left = [pod for pod in left if nodes.to_evict(pod)]
-        if not left or not is_ready(node):
+        pods = tenant.list("Pod", fields=f"spec.nodeName={machine.name}")
+        kept = drain.evict(tenant, filter(drain.leaves, pods))
+        if not kept:
             self._delete(machine)
             return
-        for pod in left:
-            if "deletionTimestamp" not in pod["metadata"]:
-                _evict(tenant, pod)
-        self.again = DRAIN_RETRY
+        if now - since >= DRAIN_QUIET:
+            more = f", and {len(kept) - 1} more" if len(kept) > 1 else ""
+            self.kept[machine.name] = replace(kept[0], message=f"{kept[0].message}{more}")
+        self._look_at(now + timedelta(seconds=DRAIN_RETRY))
 
     def _delete(self, machine: Machine) -> None:
         """Remove the machine, its user data, its token and its node."""
@@ -258,7 +414,7 @@ class Machines:
         """Pools that are gone, nodes whose machine is gone, and what a run that was ended had half made."""
         for machine in [m for m in self.seen if m.phase is not Phase.REMOVING]:
             if not any(_is_of(machine, pool) for pool in self.ctx.pools):
-                self._drain(machine)
+                self._drain(machine, DRAIN_LIMIT, "its pool is gone")
         alive = {machine.name for machine in self.seen}
         for secret in self._seeds():
             if secret["metadata"]["name"] not in alive:
@@ -283,20 +439,10 @@ class Machines:
     def _tell(self, machine: Machine, kind: str, reason: str, message: str) -> None:
         self.news.append(News(kind, reason, message, machine.pool))
 
-    def _annotate(self, machine: Machine, key: str, value: str) -> None:
+    def _annotate(self, machine: Machine, key: str, value: str | None) -> None:
         patch = {"metadata": {"annotations": {key: value}}}
         kind = provider(machine.provider).kinds[0]
         self.host.patch(kind, machine.name, patch, self.ctx.nodes_namespace)
-
-
-def _evict(tenant: Cluster, pod: Object) -> None:
-    try:
-        tenant.evict(pod)
-    except ConflictError:
-        pass  # another pod of that name by now
-    except ApiError as error:
-        if error.status != 429:  # a PodDisruptionBudget says: not yet
-            raise
 
 
 def _is_of(machine: Machine, pool: NodePool) -> bool:

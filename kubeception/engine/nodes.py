@@ -124,13 +124,3 @@ def approval(csr: Object, now: str) -> Object:
     status = csr.get("status", {})
     conditions = [*(status.get("conditions") or ()), condition]
     return {**csr, "status": {**status, "conditions": conditions}}
-
-
-def to_evict(pod: Object) -> bool:
-    """Whether a pod must leave before its node goes: not those of DaemonSets, static ones and ended ones."""
-    meta = pod["metadata"]
-    if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
-        return False
-    if any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", ())):
-        return False
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

@@ -13,6 +13,7 @@ from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine import access, observe
 from kubeception.engine.apply import Target, apply
+from kubeception.engine.autoscale import starved
 from kubeception.engine.changes import Changes
 from kubeception.engine.delete import delete
 from kubeception.engine.events import emit, publish
@@ -42,6 +43,8 @@ MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "Node")
 """What passes look at in a tenant beside what they wrote there."""
+UNPLACED: Final = "spec.nodeName=,status.phase=Pending"
+"""Pods that may ask for another node."""
 REACH_SECONDS: Final = 2.0
 """How long the API server of a control plane that is ready may take to be reached."""
 
@@ -201,7 +204,7 @@ class Pass:
                 self.report.seconds[component.name] = time.perf_counter() - began
             ctx = self._enter(ctx)
             self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
-            self._machines(ctx)
+            ctx = self._machines(ctx)
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
         explain(self.report, ctx, self.host, self.tenant)
@@ -289,8 +292,10 @@ class Pass:
         for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in seen):
             changes.watch_all(self.engine.host, [kind], namespace, labels=labels)
 
-    def _machines(self, ctx: PlanContext) -> None:
-        wanted = {pool.spec.provider for pool in ctx.pools if pool.spec.replicas}
+    def _machines(self, ctx: PlanContext) -> PlanContext:
+        """Work on the machines; the context with the sizes that autoscaled pools have now."""
+        scaled = any(pool.spec.autoscaling for pool in ctx.pools)
+        wanted = {p.spec.provider for p in ctx.pools if p.spec.replicas or p.spec.autoscaling}
         for name in sorted(wanted):
             of = provider(name)
             self.engine.changes.watch_all(
@@ -298,20 +303,25 @@ class Pass:
             )
         nodes = self.host.list("Node") if wanted else []
         labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
-        machines = Machines(self.host, self.tenant, ctx, labels)
+        settled = self.report.ok("control-plane")
+        machines = Machines(self.host, self.tenant, ctx, labels, settled)
         try:
             self.report.machines += machines.reconcile()
             self.report.news += machines.news
             for refused in machines.failures:
                 self._failed(refused)
+            self.report.holds = machines.holds
         except StoppedError:
             raise
         except ApiError as error:
             self._lost(error)
         except KubeceptionError as error:
             self._failed(error)
-        if machines.again is not None:
-            self.report.look_again(machines.again)
+        self.report.due = machines.due
+        self.report.nodes_wanted = sum(pool.spec.replicas for pool in machines.ctx.pools)
+        if scaled and self._place is not None:
+            self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
+        return machines.ctx
 
     def _status(self, ctx: PlanContext) -> None:
         """Write what is reported, and tell what happened."""

@@ -1,6 +1,6 @@
 """What one pass found and did: the engine's answer to whoever runs it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kubeception.api.reasons import Reason
@@ -10,7 +10,6 @@ from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine.machines import MachineState
 from kubeception.engine.news import News
 from kubeception.errors import KubeceptionError
-from kubeception.providers.base import Phase
 
 
 @dataclass
@@ -23,6 +22,8 @@ class Report:
     steps: int = len(COMPONENTS)
     """How many of them there are when all are done."""
     machines: list[MachineState] = field(default_factory=list)
+    holds: dict[str, Readiness] = field(default_factory=dict)
+    """By pool, why it isn't worked on as its spec says."""
     news: list[News] = field(default_factory=list)
     """What was done to machines, for whoever wants to know."""
     nodes_wanted: int = 0
@@ -34,6 +35,8 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     """What the pass took over each component."""
     again: float | None = None
+    """Seconds after which to try again what failed, the first time."""
+    due: float | None = None
     """Seconds after which another pass is due although nothing was heard."""
 
     def record(self, component: Component, readiness: Readiness) -> None:
@@ -49,8 +52,13 @@ class Report:
         return found[1] if found else Readiness.waiting("not looked at yet", Reason.NOT_CREATED)
 
     def look_again(self, seconds: float) -> None:
-        """Another pass is due after these seconds at the latest."""
+        """What failed may do better after these seconds."""
         self.again = seconds if self.again is None else min(self.again, seconds)
+
+    @property
+    def soon(self) -> float | None:
+        """Seconds after which another pass makes sense although nothing was heard."""
+        return min((s for s in (self.again, self.due) if s is not None), default=None)
 
     @property
     def paused(self) -> bool:
@@ -88,11 +96,34 @@ class Report:
     @property
     def nodes(self) -> Readiness:
         """How far the machines are, all pools together."""
-        return _nodes(self.machines, self.nodes_wanted)
+        return _nodes(self.machines, self.nodes_wanted, self.holds)
+
+    def of_pool(self, pool: str) -> list[MachineState]:
+        """The machines of a pool."""
+        return [state for state in self.machines if state.machine.pool == pool]
 
     def nodes_of(self, pool: str, replicas: int) -> Readiness:
         """How far the machines of a pool are."""
-        return _nodes([s for s in self.machines if s.machine.pool == pool], replicas)
+        holds = {name: hold for name, hold in self.holds.items() if name == pool}
+        return _nodes(self.of_pool(pool), replicas, holds)
+
+    def updated_of(self, pool: str) -> Readiness:
+        """Whether the machines of a pool are as new ones would be."""
+        known = self.of_pool(pool)
+        updated = sum(state.updated for state in known)
+        said = f"{updated}/{len(known)} machines are as the spec says"
+        if updated == len(known):
+            return Readiness.ready(said)
+        return self.holds.get(pool) or Readiness.waiting(said, Reason.IN_PROGRESS)
+
+    def healthy_of(self, pool: str) -> Readiness:
+        """Whether no machine of a pool fails."""
+        failing = [state for state in self.of_pool(pool) if state.state in FAILED]
+        if not failing:
+            return Readiness.ready("no machine fails")
+        held = self.holds.get(pool)
+        said = "; ".join(_said(state) for state in failing[:3])
+        return held or Readiness.waiting(said, Reason.MACHINES_FAIL)
 
     @property
     def ready(self) -> bool:
@@ -141,17 +172,27 @@ class Report:
 NO_ANSWER = "the API server does not answer yet"
 
 
-def _nodes(machines: Iterable[MachineState], wanted: int) -> Readiness:
+FAILED = ("Failing", "Replaced")
+
+
+def _nodes(
+    machines: Iterable[MachineState], wanted: int, holds: Mapping[str, Readiness]
+) -> Readiness:
     known = list(machines)
     ready = sum(state.ready for state in known)
+    others = [state for state in known if not state.ready]
+    old = sum(not s.updated for s in known if s.machine.pool not in holds)
+    idle = ready != wanted and not others
+    held = [h for h in holds.values() if h.reason is not Reason.PAUSED or idle]
     summary = f"{ready}/{wanted} nodes ready"
-    others = [s for s in known if not s.ready]
-    if ready == wanted and not others:
+    if held:
+        return Readiness.waiting(f"{summary}, {held[0].message}", held[0].reason)
+    if ready == wanted and not others and not old:
         return Readiness.ready(summary)
-    stuck = any(s.machine.message and s.machine.phase is Phase.PENDING for s in others)
-    said = "; ".join(
-        f"{s.machine.name}: {s.machine.message or s.state.lower()}" for s in others[:3]
-    )
-    message = f"{summary}{', ' if said else ''}{said}"
-    reason = Reason.MACHINE_NOT_STARTED if stuck else Reason.NODES_NOT_READY
-    return Readiness.waiting(message, reason)
+    said = "; ".join(map(_said, others[:3])) or (f"{old} to be replaced" if old else "")
+    reason = next((s.reason for s in others if s.reason), Reason.NODES_NOT_READY)
+    return Readiness.waiting(f"{summary}, {said}" if said else summary, reason)
+
+
+def _said(state: MachineState) -> str:
+    return f"{state.machine.name}: {state.message or state.state.lower()}"

@@ -8,7 +8,7 @@ from kubeception.api.reasons import TROUBLES, Reason
 from kubeception.api.status import Phase
 from kubeception.api.v1alpha1 import NodePool, TenantCluster
 from kubeception.components.base import Readiness
-from kubeception.engine.report import Report
+from kubeception.engine.report import FAILED, Report
 from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError
 from kubeception.plan.context import PlanContext
 
@@ -55,14 +55,24 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
 
 def pool_status(ctx: PlanContext, pool: NodePool, report: Report) -> dict[str, Any]:
     """`status` of a NodePool."""
-    mine = [state for state in report.machines if state.machine.pool == pool.name]
-    ready = sum(state.ready for state in mine)
+    mine = report.of_pool(pool.name)
     generation = pool.metadata.generation
-    parts = {"Ready": report.nodes_of(pool.name, pool.spec.replicas)}
+    paused = Readiness.waiting("", Reason.NOT_PAUSED)
+    if pool.spec.paused:
+        paused = Readiness.ready("spec.paused is true", Reason.PAUSED)
+    parts = {
+        "Ready": report.nodes_of(pool.name, pool.spec.replicas),
+        "UpToDate": report.updated_of(pool.name),
+        "Healthy": report.healthy_of(pool.name),
+        "Paused": paused,
+    }
     return {
         "observedGeneration": generation,
+        "version": ctx.version_of(pool),
         "replicas": len(mine),
-        "readyReplicas": ready,
+        "readyReplicas": sum(state.ready for state in mine),
+        "updatedReplicas": sum(state.updated for state in mine),
+        "unhealthyReplicas": sum(state.state in FAILED for state in mine),
         "conditions": conditions(pool.status, parts, generation, ctx.facts.now),
     }
 

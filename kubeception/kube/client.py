@@ -236,7 +236,7 @@ class Cluster:
         return True
 
     def evict(self, pod: Object) -> None:
-        """Ask for a pod's eviction; ApiError 429 while a PodDisruptionBudget forbids it."""
+        """Ask for a pod's eviction; ApiError 429, its causes the budgets, while a PodDisruptionBudget forbids it."""
         meta = pod["metadata"]
         body = {
             "apiVersion": "policy/v1",
@@ -374,9 +374,12 @@ class Cluster:
     def _error(self, method: str, what: str, error: ApiException) -> KubeceptionError:
         """A refused or failed request as a person is told of it."""
         status, reason, said = int(error.status or 0), "", str(error.reason or "")
+        causes: list[str] = []
         try:
             answer = json.loads(error.body or "")
             reason, said = answer.get("reason") or "", answer.get("message") or said
+            found = (answer.get("details") or {}).get("causes") or ()
+            causes = [str(cause.get("message", "")) for cause in found]
         except (ValueError, AttributeError):
             pass
         message = f"{self.title}: {VERBS[method]} {what}: {said.strip()}"
@@ -390,7 +393,7 @@ class Cluster:
             401: "The credentials in the kubeconfig are not (or no longer) accepted.",
             403: "This user lacks the right to do that.",
         }.get(status, "")
-        return ApiError(message, status=status, reason=reason, hint=hint)
+        return ApiError(message, status=status, reason=reason, hint=hint, causes=causes)
 
     def _silence(self, method: str, what: str, error: Exception) -> ApiError:
         """A request that got no answer."""

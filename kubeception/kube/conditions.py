@@ -8,3 +8,10 @@ def is_true(obj: Mapping[str, Any] | None, name: str) -> bool:
     """Whether the condition of this type is True; a server may say null where there is none yet."""
     conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
     return any(c["type"] == name and c["status"] == "True" for c in conditions)
+
+
+def condition(obj: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The condition of this type; empty where there is none."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    found: Mapping[str, Any] = next((c for c in conditions if c["type"] == name), {})
+    return found

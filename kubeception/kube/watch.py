@@ -65,10 +65,18 @@ class Watch:
     """
 
     def __init__(
-        self, cluster: Cluster, kind: str, namespace: str, handler: Handler, *, labels: str = ""
+        self,
+        cluster: Cluster,
+        kind: str,
+        namespace: str,
+        handler: Handler,
+        *,
+        labels: str = "",
+        fields: str = "",
     ) -> None:
         self._cluster, self._kind, self._namespace = cluster, kind_of(kind), namespace
-        self._labels, self._handler = labels, handler
+        self._selectors = {"labelSelector": labels, "fieldSelector": fields}
+        self._handler = handler
         self._stopped, self._gone = threading.Event(), threading.Event()
         self._stream = Stream(cluster)
         self._task: asyncio.Task[None] | None = None
@@ -163,7 +171,7 @@ class Watch:
 
     async def _ask(self, query: dict[str, str]) -> None:
         """Send the request; an ApiError for any answer but 200, after which the list is read anew."""
-        selected = {"labelSelector": self._labels} if self._labels else {}
+        selected = {key: value for key, value in self._selectors.items() if value}
         status = await self._stream.get(self._kind.path(self._namespace), {**query, **selected})
         if status != 200:
             self._version = ""

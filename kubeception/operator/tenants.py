@@ -137,6 +137,7 @@ class Tenant:
         try:
             report = await self.desk.lanes.run(partial(self._step, limit), slow=self._slow)
             met, pause = self._judge(report)
+            pause = pause if report.due is None else min(pause, report.due)
         except NotFoundError:
             pause = self.desk.resync  # it is gone, as will be heard in a moment
         except Exception as error:  # noqa: BLE001  # of whatever kind: this tenant's passes go on

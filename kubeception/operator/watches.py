@@ -64,7 +64,14 @@ class TenantChanges(Changes):
         shared.route(self._namespaces, self._of_host)
 
     def watch_all(
-        self, cluster: Cluster, kinds: Iterable[str], namespace: str = "", *, labels: str = ""
+        self,
+        cluster: Cluster,
+        kinds: Iterable[str],
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        only: Callable[[Object], bool] | None = None,
     ) -> None:
         own = []
         for kind in kinds:
@@ -72,7 +79,7 @@ class TenantChanges(Changes):
                 self._shared.watch(kind)
             else:
                 own.append(kind)
-        super().watch_all(cluster, own, namespace, labels=labels)
+        super().watch_all(cluster, own, namespace, labels=labels, fields=fields, only=only)
 
     def wake(self) -> None:
         super().wake()

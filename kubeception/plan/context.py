@@ -32,6 +32,10 @@ class PlanContext:
     def spec(self) -> TenantClusterSpec:
         return self.cluster.spec
 
+    def version_of(self, pool: NodePool) -> str:
+        """Kubernetes version of a pool's kubelets."""
+        return pool.spec.version or self.spec.version
+
     @cached_property
     def id(self) -> str:
         """Value of the cluster label."""

@@ -19,3 +19,21 @@ def octets(quantity: str) -> int:
     if not match or match[2] not in _FACTORS:
         raise ValueError(f"{quantity!r} is not a quantity")
     return int(match[1]) * _FACTORS[match[2]]
+
+
+_ALL: Final[dict[str, float]] = (
+    {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3}
+    | {unit: 1000.0**power for power, unit in enumerate("kMGTPE", start=1)}
+    | {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", start=1)}
+)
+
+
+def number(quantity: str) -> float:
+    """What any quantity of the API is in its unit: `500m` is half a CPU, `1e3` a thousand octets.
+
+    Raises ValueError when it is none.
+    """
+    match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([A-Za-z]*)", quantity)
+    if not match or match[2] not in _ALL:
+        raise ValueError(f"{quantity!r} is not a quantity")
+    return float(match[1]) * _ALL[match[2]]

@@ -28,6 +28,23 @@ IMAGES: Final = {
 """Image references by name; `{version}` is the tenant's Kubernetes version."""
 
 
+OLDEST_KUBELET: Final = 3
+"""How many minors a kubelet may be older than its API server (Kubernetes' version skew policy)."""
+
+
+def skew(control_plane: str, kubelet: str) -> str:
+    """Why kubelets of this version can't serve this control plane; empty when they can."""
+    api, node = (tuple(map(int, v[1:].split("."))) for v in (control_plane, kubelet))
+    if node > api:
+        return f"kubelets may not be newer than the control plane, which is {control_plane}"
+    if api[1] - node[1] > OLDEST_KUBELET:
+        return (
+            f"kubelets may be at most {OLDEST_KUBELET} minors older than the control plane, "
+            f"which is {control_plane}"
+        )
+    return ""
+
+
 def image(name: str, version: str = DEFAULT_VERSION) -> str:
     """The image of `name` (a key of `IMAGES`) for a tenant of this Kubernetes version."""
     return IMAGES[name].format(version=version)

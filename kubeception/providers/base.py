@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from kubeception import names
+from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.errors import SpecError
 from kubeception.kube.client import Cluster
@@ -43,13 +45,33 @@ class Machine:
     """Name of the provider it is of."""
     message: str = ""
     """Why it is in this phase, in words; empty when all is well."""
+    reason: Reason | None = None
+    """The same in one word, where a person must act."""
     joined_instance: str = ""
     """The life in which it became a node."""
     draining_since: datetime | None = None
+    template: str = ""
+    """Of its pool's spec, when it was made."""
+    idle_since: datetime | None = None
+    """Since when nobody needs its node."""
+    evicted: bool = False
+    """Whether the host wants its node without it."""
 
     def ended(self, message: str) -> "Machine":
         """This machine, found to be beyond use."""
         return replace(self, phase=Phase.ENDED, message=message)
+
+
+def marks(obj: Object) -> dict[str, Any]:
+    """What the annotations of a machine's object say of it, as fields of Machine."""
+    said = obj["metadata"].get("annotations") or {}
+    draining, idle = (said.get(key) for key in (names.DRAINING_ANNOTATION, names.IDLE_ANNOTATION))
+    return {
+        "joined_instance": said.get(names.INSTANCE_ANNOTATION, ""),
+        "draining_since": datetime.fromisoformat(draining) if draining else None,
+        "idle_since": datetime.fromisoformat(idle) if idle else None,
+        "template": said.get(names.TEMPLATE_ANNOTATION, ""),
+    }
 
 
 class NodeProvider(Protocol):
@@ -68,6 +90,10 @@ class NodeProvider(Protocol):
     def check(self, ctx: PlanContext, pool: NodePool) -> None:
         """Raise KubeceptionError where no machine of this pool may be made."""
         return
+
+    def room(self, pool: NodePool) -> int | None:
+        """How many machines of this pool there can be at once; None where nothing but the host says so."""
+        return None
 
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from kubeception import names
+from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
@@ -14,7 +15,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
 from kubeception.plan.versions import image
-from kubeception.providers.base import Machine, NodeProvider, Phase
+from kubeception.providers.base import Machine, NodeProvider, Phase, marks
 
 INTERFACE: Final = "default"
 CONSOLE_CONTAINER: Final = "guest-console-log"
@@ -24,12 +25,21 @@ CPUS: Final = 1
 MEMORY: Final = "1536Mi"
 """Of a machine of which nothing else is said."""
 
-TROUBLES: Final = {
-    "ErrorUnschedulable": "no host node has room for it",
-    "ErrImagePull": "its disk image can't be pulled",
-    "ImagePullBackOff": "its disk image can't be pulled",
+TROUBLES: Final[Mapping[str, tuple[Reason, str]]] = {
+    "CrashLoopBackOff": (Reason.CONTAINER_ENDS, "it ends again and again while it starts"),
+    "DataVolumeError": (Reason.VOLUME_PENDING, "its disk can't be imported"),
+    "ErrImagePull": (Reason.IMAGE_NOT_PULLED, "its disk image can't be pulled"),
+    "ErrorDataVolumeNotFound": (Reason.VOLUME_PENDING, "a DataVolume it names is missing"),
+    "ErrorPvcNotFound": (Reason.VOLUME_PENDING, "a volume claim it names is missing"),
+    "ErrorUnschedulable": (Reason.UNSCHEDULABLE, "no host node has room for it"),
+    "ImagePullBackOff": (Reason.IMAGE_NOT_PULLED, "its disk image can't be pulled"),
 }
 """What `printableStatus` says of a machine that doesn't start."""
+CONDITIONS: Final[Mapping[tuple[str, str], Reason]] = {
+    ("Failure", "True"): Reason.MACHINE_NOT_STARTED,
+    ("PodScheduled", "False"): Reason.UNSCHEDULABLE,
+}
+"""Which of its conditions say the same, in words of their own."""
 
 
 class KubeVirt(NodeProvider):
@@ -76,12 +86,12 @@ class KubeVirt(NodeProvider):
                 "namespace": ctx.nodes_namespace,
                 "labels": {**labels, names.CLUSTER_LABEL: ctx.id},
                 "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
-                "image": options.image or image("node-disk", ctx.spec.version),
+                "image": options.image or image("node-disk", ctx.version_of(pool)),
             },
         )
         if options.image is None:
             vm["spec"]["template"]["spec"]["domain"]["firmware"] = {
-                "kernelBoot": kernel_boot(image("node-disk", ctx.spec.version))
+                "kernelBoot": kernel_boot(image("node-disk", ctx.version_of(pool)))
             }
         _configure(vm["spec"], options)
         return [seed, vm]
@@ -142,10 +152,8 @@ def kernel_boot(disk: str) -> Object:
 
 def _machine(vm: Object, vmi: Object | None) -> Machine:
     meta, status = vm["metadata"], vm.get("status", {})
-    annotations = meta.get("annotations", {})
-    printable = status.get("printableStatus", "")
     phase, message = _phase(vm, vmi)
-    draining = annotations.get(names.DRAINING_ANNOTATION)
+    reason, trouble = (None, "") if phase is not Phase.PENDING else _trouble(status)
     return Machine(
         name=meta["name"],
         pool=_labels(vm).get(names.POOL_LABEL, ""),
@@ -156,9 +164,10 @@ def _machine(vm: Object, vmi: Object | None) -> Machine:
         address=_address(vmi),
         host_node=(vmi or {}).get("status", {}).get("nodeName", ""),
         provider=KubeVirt.name,
-        message=message or TROUBLES.get(printable, ""),
-        joined_instance=annotations.get(names.INSTANCE_ANNOTATION, ""),
-        draining_since=datetime.fromisoformat(draining) if draining else None,
+        message=message or trouble,
+        reason=reason,
+        evicted=bool((vmi or {}).get("status", {}).get("evacuationNodeName")),
+        **marks(vm),
     )
 
 
@@ -175,17 +184,18 @@ def _phase(vm: Object, vmi: Object | None) -> tuple[Phase, str]:
         return Phase.ENDED, f"the guest ended: {status.get('reason') or status['phase']}"
     if status.get("phase") == "Running":
         return Phase.RUNNING, ""
-    return Phase.PENDING, _trouble(vm)
+    return Phase.PENDING, ""
 
 
-def _trouble(vm: Object) -> str:
-    """What keeps a machine from starting, as KubeVirt says it."""
-    for condition in vm.get("status", {}).get("conditions") or ():
-        failed = condition["type"] == "Failure" and condition["status"] == "True"
-        stuck = condition["type"] == "PodScheduled" and condition["status"] == "False"
-        if failed or stuck:
-            return str(condition.get("message") or condition.get("reason") or "")
-    return ""
+def _trouble(status: Object) -> tuple[Reason | None, str]:
+    """What keeps a machine from starting, as KubeVirt says it: its own words where it has any."""
+    reason, said = TROUBLES.get(status.get("printableStatus", ""), (None, ""))
+    for condition in status.get("conditions") or ():
+        found = CONDITIONS.get((condition["type"], condition["status"]))
+        words = str(condition.get("message") or condition.get("reason") or "")
+        if found and words:
+            return reason or found, words
+    return reason, said
 
 
 def _address(vmi: Object | None) -> str:

@@ -12,7 +12,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
 from kubeception.plan.versions import image
-from kubeception.providers.base import Machine, NodeProvider, Phase, require
+from kubeception.providers.base import Machine, NodeProvider, Phase, marks, require
 
 CONTAINER: Final = "node"
 """Container of the pod; its log is the node's console."""
@@ -53,7 +53,7 @@ class PodProvider(NodeProvider):
                 "namespace": ctx.nodes_namespace,
                 "labels": labels,
                 "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
-                "image": options.image or image("node", ctx.spec.version),
+                "image": options.image or image("node", ctx.version_of(pool)),
             },
         )
         limits = {"cpu": options.cpus, "memory": options.memory}
@@ -75,8 +75,6 @@ def _is_ours(pod: Object) -> bool:
 
 def _machine(pod: Object) -> Machine:
     meta, status = pod["metadata"], pod.get("status", {})
-    annotations = meta.get("annotations", {})
-    draining = annotations.get(names.DRAINING_ANNOTATION)
     phase, message = _phase(pod)
     return Machine(
         name=meta["name"],
@@ -89,8 +87,7 @@ def _machine(pod: Object) -> Machine:
         host_node=pod["spec"].get("nodeName", ""),
         provider=PodProvider.name,
         message=message,
-        joined_instance=annotations.get(names.INSTANCE_ANNOTATION, ""),
-        draining_since=datetime.fromisoformat(draining) if draining else None,
+        **marks(pod),
     )
 
 

@@ -21,7 +21,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import text
 from kubeception.plan.script import script
-from kubeception.providers.base import Machine, NodeProvider, Phase, require
+from kubeception.providers.base import Machine, NodeProvider, Phase, marks, require
 
 if TYPE_CHECKING:
     from kubeception.ssh.client import Session
@@ -60,6 +60,9 @@ class Ssh(NodeProvider):
         ]
         if problems:
             raise SpecError(problems, what=f"NodePool {pool.name}")
+
+    def room(self, pool: NodePool) -> int | None:
+        return len(inventory(pool))
 
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
@@ -250,7 +253,6 @@ def last_line(output: str) -> str:
 
 def _machine(record: Object) -> Machine:
     meta, data = record["metadata"], record.get("data", {})
-    draining = _annotation(record, names.DRAINING_ANNOTATION)
     going = "deletionTimestamp" in meta
     joined = _annotation(record, names.INSTANCE_ANNOTATION)
     by_hand = "keySecret" not in data
@@ -268,8 +270,7 @@ def _machine(record: Object) -> Machine:
         address=data.get("address", ""),
         provider=Ssh.name,
         message=message,
-        joined_instance=joined,
-        draining_since=datetime.fromisoformat(draining) if draining else None,
+        **marks(record),
     )
 
 

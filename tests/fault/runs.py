@@ -20,7 +20,7 @@ from tests.integration.servers import (
     process,
 )
 
-OPERATIONS = ("create", "scale_up", "change", "change_back", "scale_down", "delete")
+OPERATIONS = ("create", "scale_up", "roll", "change", "change_back", "scale_down", "delete")
 """In the order in which they follow upon each other."""
 
 READS = 2

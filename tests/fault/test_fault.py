@@ -10,7 +10,7 @@ from tests.fault.tap import Fault, Strike
 from tests.integration.servers import ApiServer
 
 LIVES = 5
-"""Each with a fault in every operation: 30 faults."""
+"""Each with a fault in every operation: 35 faults."""
 
 Servers = tuple[ApiServer, ApiServer]
 

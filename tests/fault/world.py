@@ -99,6 +99,7 @@ class World:
         self.host, self.tenant = host.cluster(), tenant.cluster("tenant")
         self._engine_host, self._engine_tenant = host.cluster(), tenant.cluster("tenant")
         self.uid = ""
+        self.size: Object = {}
         self._kept: dict[str, str] = {}
         self.tap = Tap(
             {id(self._engine_host._api): "host", id(self._engine_tenant._api): "tenant"},
@@ -122,6 +123,11 @@ class World:
     def scale_up(self) -> None:
         self._scale(2)
 
+    def roll(self) -> None:
+        """Other machines than there are."""
+        self.size = {"cpus": 2}
+        self._scale(2)
+
     def change(self) -> None:
         self._cluster(CHANGED)
 
@@ -141,7 +147,7 @@ class World:
 
     def _scale(self, replicas: int) -> None:
         meta = {"name": self.pool, "namespace": NAMESPACE}
-        spec = {"clusterRef": {"name": self.name}, "replicas": replicas}
+        spec = {"clusterRef": {"name": self.name}, "replicas": replicas, "kubevirt": self.size}
         body = {"apiVersion": names.API_VERSION, "kind": "NodePool", "metadata": meta}
         self.host.apply({**body, "spec": spec})
 

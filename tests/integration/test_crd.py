@@ -119,7 +119,14 @@ GOOD_POOLS: tuple[Spec, ...] = (
     {"kubevirt": {"instancetype": {"name": "u1.small"}, "disks": [{"name": "a", "size": "1Gi"}]}},
     {"kubelet": {"cpuManagerPolicy": "static", "kubeReserved": {"cpu": "100m"}}},
     {"userData": {"files": [{"path": "/etc/sysctl.d/9.conf", "content": ""}]}},
+    {"strategy": {"maxSurge": 0, "maxUnavailable": 1}},
+    {"strategy": {"maxSurge": "25%", "maxUnavailable": "0%"}},
+    {"strategy": {}, "health": {"maxUnhealthy": 3}, "drainTimeout": "90s"},
+    {"autoscaling": {"max": 3}},
+    {"autoscaling": {"min": 3, "max": 3, "scaleDownAfter": "0s"}},
+    {"version": "v1.34.0", "paused": True},
 )
+STUCK = "maxSurge and maxUnavailable can't both be 0"
 BAD_POOLS: tuple[tuple[Spec, str], ...] = (
     ({"pod": {}}, f"pod: {OF_ANOTHER}"),
     ({"provider": "pod", "kubevirt": {}}, f"kubevirt: {OF_ANOTHER}"),
@@ -140,6 +147,14 @@ BAD_POOLS: tuple[tuple[Spec, str], ...] = (
         {"kubevirt": {"disks": [{"name": "a", "size": "1Gi"}] * 2}},
         "two disks have the same name",
     ),
+    ({"strategy": {"maxSurge": 0}}, STUCK),
+    ({"strategy": {"maxSurge": "0%", "maxUnavailable": 0}}, STUCK),
+    ({"strategy": {"maxSurge": "101%"}}, "spec.strategy.maxSurge"),
+    ({"strategy": {"maxSurge": -1}}, "spec.strategy.maxSurge"),
+    ({"strategy": {"maxSurge": 1.5}}, "spec.strategy.maxSurge"),
+    ({"health": {"unreadyTimeout": "soon"}}, "spec.health.unreadyTimeout"),
+    ({"autoscaling": {"min": 4, "max": 3}}, "min is more than max"),
+    ({"autoscaling": {"min": 1}}, "spec.autoscaling.max"),
 )
 POOL_RULES = (
     BAD_LABEL,
@@ -405,7 +420,8 @@ def test_kubectl_shows_columns_short_names_and_category(
     assert line.split()[:5] == ["shown", "v1.36.3", "Ready", "3", "2"]
     assert "why" in kubectl(host_server, at, "get", "tc", "shown", "--output=wide")
     header, line = kubectl(host_server, at, "get", "np", "shown").splitlines()
-    assert header.split() == ["NAME", "CLUSTER", "DESIRED", "CURRENT", "READY", "AGE"]
+    counts = ["DESIRED", "CURRENT", "READY", "UPDATED"]
+    assert header.split() == ["NAME", "CLUSTER", *counts, "VERSION", "AGE"]
     both = kubectl(host_server, at, "get", "kubeception", "--output=name")
     assert "tenantcluster.kubeception.io/shown" in both
     assert "nodepool.kubeception.io/shown" in both

@@ -4,8 +4,10 @@ KubeVirt's kinds are there without its controllers: what these would do, each te
 """
 
 import base64
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -17,15 +19,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kubeception import names
-from kubeception.engine import nodes
-from kubeception.engine.machines import DRAIN_LIMIT, TOKEN_LIFE
-from kubeception.engine.reconcile import Engine, now
+from kubeception.api.lifecycle import Health, duration
+from kubeception.engine import drain, nodes
+from kubeception.engine.autoscale import starved
+from kubeception.engine.changes import Changes
+from kubeception.engine.machines import DRAIN_LIMIT
+from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
 from kubeception.kube.client import Cluster, Object
 from kubeception.plan.context import PlanContext
 from tests.integration.servers import ApiServer
 
 ADDRESS = "10.244.0.9"
+JOIN_LIMIT = duration(Health().join_timeout)
+UNREADY_LIMIT = duration(Health().unready_timeout)
 BARE = {
     "datastore": {"storage": "Ephemeral"},
     "networking": {"cni": "none"},
@@ -66,17 +73,30 @@ class World:
                 "spec": BARE,
             }
         )
-        self.namespace = names.nodes_namespace(made["metadata"]["uid"], self.name)
+        uid = made["metadata"]["uid"]
+        self.namespace = names.nodes_namespace(uid, self.name)
+        self.control_plane = names.control_plane_namespace(uid, self.name)
 
-    def scale(self, replicas: int) -> None:
+    def scale(self, replicas: int, **spec: Any) -> None:
         self.host.apply(
             {
                 "apiVersion": names.API_VERSION,
                 "kind": "NodePool",
                 "metadata": {"name": self.pool, "namespace": "default"},
-                "spec": {"clusterRef": {"name": self.name}, "replicas": replicas},
+                "spec": {"clusterRef": {"name": self.name}, "replicas": replicas, **spec},
             }
         )
+
+    def status(self) -> Any:
+        """What the pool says of itself."""
+        found = self.host.get("NodePool", self.pool, "default")
+        assert found
+        return found["status"]
+
+    def condition(self, name: str) -> tuple[str, str]:
+        """Status and reason of one of the pool's conditions."""
+        (found,) = [c for c in self.status()["conditions"] if c["type"] == name]
+        return found["status"], found["reason"]
 
     def clock(self) -> datetime:
         return now() + self.later
@@ -139,13 +159,62 @@ class World:
 
     def ready_machine(self) -> str:
         """One machine that became a node."""
-        self.scale(1)
-        self.step(2)
-        (machine,) = self.vms()
-        self.boot(machine)
-        self.join(machine)
-        self.step(2)
+        (machine,) = self.ready_machines(1)
         return machine
+
+    def ready_machines(self, replicas: int, **spec: Any) -> list[str]:
+        """Machines that became nodes."""
+        self.scale(replicas, **spec)
+        self.step(2)
+        self.start()
+        self.step(2)
+        return self.vms()
+
+    def start(self) -> None:
+        """All machines boot and join."""
+        joined = {node["metadata"]["name"] for node in self.tenant.list("Node")}
+        for number, machine in enumerate(self.vms()):
+            if machine not in joined:
+                self.boot(machine, f"10.244.0.{number + 9}")
+                self.join(machine)
+
+    def settle(self) -> None:
+        """The control plane is ready, as its spec says."""
+        found = self.host.get("Deployment", "control-plane", self.control_plane)
+        assert found
+        counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 1)
+        status = {"observedGeneration": found["metadata"]["generation"], **counts}
+        patch = {"status": status}
+        self.host.patch(
+            "Deployment", "control-plane", patch, self.control_plane, subresource="status"
+        )
+
+    def ready(self, machine: str, status: str, since: datetime) -> None:
+        """The node's Ready condition, since then."""
+        moment = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ready = {
+            "type": "Ready",
+            "status": status,
+            "message": "as the test wants it",
+            "lastTransitionTime": moment,
+        }
+        patch = {"status": {"conditions": [ready]}}
+        self.tenant.patch("Node", machine, patch, subresource="status")
+
+    def pod(self, name: str, machine: str, **spec: Any) -> None:
+        """A pod that runs and is ready."""
+        labels = {"app": self.name}
+        meta: Object = {"name": f"{name}-{self.name}", "namespace": "default", "labels": labels}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+        containers = [{"name": "c", "image": "i"}]
+        self.tenant.apply({**body, "spec": {"nodeName": machine, "containers": containers, **spec}})
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        self.tenant.patch("Pod", meta["name"], {"status": status}, "default", subresource="status")
+
+    def has_pod(self, name: str) -> bool:
+        """Whether the pod is there and hasn't been told to go."""
+        found = self.tenant.get("Pod", f"{name}-{self.name}", "default")
+        return found is not None and "deletionTimestamp" not in found["metadata"]
 
 
 @pytest.fixture
@@ -153,6 +222,8 @@ def world(virtual_host: Cluster, tenant: Cluster) -> Iterator[World]:
     yield World(virtual_host, tenant)
     for node in tenant.list("Node"):
         tenant.delete("Node", node["metadata"]["name"])
+    for pod in tenant.list("Pod", "default"):
+        tenant.delete("Pod", pod["metadata"]["name"], "default", grace=0)
 
 
 def user_data(world: World, machine: str) -> Any:
@@ -173,7 +244,7 @@ def test_a_pool_gets_its_machines_each_with_a_token_of_its_own(world: World) -> 
         token = f"{data['token-id']}.{data['token-secret']}"
         assert data["token-secret"] not in data["description"]
         expires = datetime.fromisoformat(data["expiration"])
-        assert expires - world.clock() <= TOKEN_LIFE
+        assert expires - world.clock() <= JOIN_LIMIT
         files = {f["path"]: f["content"] for f in user_data(world, machine)["write_files"]}
         assert token in files["/etc/kubernetes/discovery.conf"]
     world.step()
@@ -283,31 +354,203 @@ def test_a_drain_that_does_not_end_is_ended(world: World) -> None:
         "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": world.name}}},
     }
     world.tenant.apply(budget)
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": f"app-{world.name}",
-            "namespace": "default",
-            "labels": {"app": world.name},
-        },
-        "spec": {"nodeName": machine, "containers": [{"name": "c", "image": "i"}]},
-    }
-    world.tenant.apply(pod)
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    world.tenant.patch(
-        "Pod", f"app-{world.name}", {"status": status}, "default", subresource="status"
-    )
+    world.pod("app", machine)
     world.scale(0)
     world.step(3)
     assert world.vms() == [machine]
-    kept = world.tenant.get("Pod", f"app-{world.name}", "default")
-    assert kept
-    assert "deletionTimestamp" not in kept["metadata"]
+    assert world.has_pod("app")
+    assert world.condition("Ready") == ("False", "NodesNotReady")
+    world.later = timedelta(seconds=12)
+    report = world.step()
+    assert report.due is not None
+    assert report.due <= 2
+    assert world.condition("Ready") == ("False", "DrainBlocked")
+    assert f"pod default/app-{world.name}: The disruption budget {world.name}" in str(
+        world.status()["conditions"]
+    )
+    assert "Warning DrainBlocked" in pool_events(world)
     world.later = DRAIN_LIMIT + timedelta(seconds=5)
     world.step()
     assert world.vms() == []
+    assert "Warning DrainEnded" in pool_events(world)
+
+
+def test_a_pools_own_time_ends_its_drains(world: World) -> None:
+    machine = world.ready_machine()
+    world.pod("app", machine, terminationGracePeriodSeconds=600)
+    world.scale(0, drainTimeout="5s")
+    world.step(2)
+    assert world.vms() == [machine]
+    world.later = timedelta(seconds=7)
+    world.step()
+    assert world.vms() == []
+
+
+def test_a_pod_that_would_come_back_holds_no_drain(world: World) -> None:
+    machine = world.ready_machine()
+    world.pod("stays", machine, tolerations=[{"key": drain.UNSCHEDULABLE, "operator": "Exists"}])
+    world.scale(0)
+    world.step()
+    assert world.vms() == []
+    assert world.has_pod("stays")
+
+
+def test_a_changed_pool_rolls_one_by_one_and_never_lacks_a_ready_node(world: World) -> None:
+    old = set(world.ready_machines(3))
+    world.settle()
+    world.scale(3, kubevirt={"cpus": 2})
+    for _ in range(12):
+        report = world.step()
+        assert len(world.vms()) <= 4
+        assert sum(s.ready for s in report.machines) >= 3
+        if report.nodes.ok and not old & set(world.vms()):
+            break
+        world.start()
+    assert len(world.vms()) == 3
+    assert not old & set(world.vms())
+    assert world.condition("UpToDate") == ("True", "Ready")
+    for vm in world.host.list("VirtualMachine", world.namespace):
+        assert vm["spec"]["template"]["spec"]["domain"]["cpu"] == {"cores": 2}
+    assert world.step().writes == 0
+
+
+def test_a_pool_whose_drain_is_forbidden_does_not_go_on(world: World) -> None:
+    """The control run of the one above: no second node is touched while the first can't go."""
+    old = world.ready_machines(3)
+    world.settle()
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": world.name, "namespace": "default"},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": world.name}}},
+    }
+    world.tenant.apply(budget)
+    for machine in old:
+        world.pod(f"on-{machine}", machine)
+    world.scale(3, kubevirt={"cpus": 2})
+    for _ in range(6):
+        world.step()
+        world.start()
+    assert set(old) < set(world.vms())
+    assert len(world.vms()) == 4
+    cordoned = [m for m in old if world.node(m)["spec"].get("unschedulable")]
+    assert len(cordoned) == 1
+    assert world.condition("UpToDate") == ("False", "InProgress")
+    assert (world.status()["updatedReplicas"], world.status()["replicas"]) == (1, 4)
+
+
+def test_a_pool_waits_for_its_control_plane(world: World) -> None:
+    machines = world.ready_machines(1)
+    world.scale(1, version="v1.35.4")
+    world.step(2)
+    assert world.vms() == machines
+    assert world.condition("UpToDate") == ("False", "InProgress")
+    world.settle()
+    world.step()
+    assert len(world.vms()) == 2
+
+
+def test_what_is_no_part_of_a_machine_rolls_nothing(world: World) -> None:
+    machines = world.ready_machines(1)
+    life = {"strategy": {"maxSurge": "50%"}, "drainTimeout": "1h", "health": {"maxUnhealthy": 1}}
+    world.scale(1, **life)
+    world.step(2)
+    assert world.vms() == machines
+    assert world.step().writes == 0
+
+
+def test_a_paused_pool_is_left_alone(world: World) -> None:
+    machines = world.ready_machines(2)
+    world.scale(3, paused=True, kubevirt={"cpus": 2})
+    world.step(3)
+    assert world.vms() == machines
+    assert world.condition("Paused") == ("True", "Paused")
+    assert world.condition("Ready") == ("False", "Paused")
+    world.scale(1, paused=True)
+    world.host.delete("VirtualMachineInstance", machines[0], world.namespace)
+    world.later = timedelta(minutes=10)
+    world.step(2)
+    assert world.vms() == machines
+    assert world.step().writes == 0
+    world.scale(1, paused=False)
+    world.step()
+    assert world.vms() == machines[1:]
+
+
+def test_a_pool_of_a_version_that_can_not_be_gains_nothing(world: World) -> None:
+    world.scale(1, version="v1.36.9")
+    world.step(2)
+    assert world.vms() == []
+    assert world.condition("Ready") == ("False", "VersionSkew")
+    world.scale(1, version="v1.35.4")
+    world.step()
+    (machine,) = world.vms()
+    vm = world.host.get("VirtualMachine", machine, world.namespace)
+    assert vm
+    (root,) = [v for v in vm["spec"]["template"]["spec"]["volumes"] if v["name"] == "root"]
+    assert root["containerDisk"]["image"].endswith(":v1.35.4")
+    assert world.status()["version"] == "v1.35.4"
+
+
+def test_a_node_that_stays_unready_is_replaced(world: World) -> None:
+    machine = world.ready_machine()
+    world.ready(machine, "Unknown", world.clock())
+    report = world.step()
+    assert world.vms() == [machine]
+    assert report.due is not None
+    assert report.due <= UNREADY_LIMIT.total_seconds()
+    world.later = UNREADY_LIMIT + timedelta(seconds=5)
+    world.step()
+    assert machine not in world.vms()
+    assert world.tenant.get("Node", machine) is None
+    world.step()
+    assert len(world.vms()) == 1
+    assert "Warning MachineDiscarded" in pool_events(world)
+
+
+def test_when_too_many_fail_at_once_none_is_replaced(world: World) -> None:
+    machines = world.ready_machines(3)
+    for machine in machines[:2]:
+        world.ready(machine, "Unknown", world.clock())
+    world.later = UNREADY_LIMIT + timedelta(seconds=5)
+    world.step(2)
+    assert world.vms() == machines
+    assert world.condition("Ready") == ("False", "TooManyUnhealthy")
+    assert world.condition("Healthy") == ("False", "TooManyUnhealthy")
+    assert world.status()["unhealthyReplicas"] == 2
+    assert "Warning TooManyUnhealthy" in pool_events(world)
+    assert world.step().writes == 0
+    world.ready(machines[0], "True", world.clock())
+    world.step(2)
+    assert machines[1] not in world.vms()
+    assert len(world.vms()) == 3
+
+
+def test_a_machine_whose_node_was_deleted_is_replaced(world: World) -> None:
+    machine = world.ready_machine()
+    world.later = timedelta(minutes=2)
+    world.tenant.delete("Node", machine)
+    world.step(2)
+    assert machine not in world.vms()
+    assert len(world.vms()) == 1
+
+
+def test_a_machine_its_host_is_to_lose_is_drained_and_made_elsewhere(world: World) -> None:
+    machine = world.ready_machine()
+    world.pod("app", machine)
+    evicted = {"status": {"evacuationNodeName": "host-1"}}
+    world.host.patch(
+        "VirtualMachineInstance", machine, evicted, world.namespace, subresource="status"
+    )
+    world.step()
+    assert len(world.vms()) == 2
+    assert world.node(machine)["spec"]["unschedulable"] is True
+    assert not world.has_pod("app")
     world.tenant.delete("Pod", f"app-{world.name}", "default", grace=0)
+    world.step()
+    (successor,) = world.vms()
+    assert successor != machine
+    assert "Normal NodeLeaving" in pool_events(world)
 
 
 def test_a_machine_that_lives_again_is_replaced(world: World) -> None:
@@ -327,7 +570,7 @@ def test_a_machine_that_does_not_join_in_time_is_replaced_with_a_new_token(world
     (machine,) = world.vms()
     world.boot(machine)
     old = world.tokens()[machine]
-    world.later = TOKEN_LIFE + timedelta(seconds=5)
+    world.later = JOIN_LIMIT + timedelta(seconds=5)
     world.step(2)
     (successor,) = world.vms()
     assert successor != machine
@@ -383,3 +626,71 @@ def test_what_becomes_of_machines_is_told_of_their_pool(world: World) -> None:
     world.scale(0)
     world.step()
     assert "Normal NodeLeaving" in pool_events(world)
+
+
+AUTO = {"autoscaling": {"max": 3, "scaleDownAfter": "10m"}}
+
+
+def hungry(world: World, name: str, **spec: Any) -> None:
+    """A pod for which the scheduler finds no node."""
+    meta: Object = {"name": f"{name}-{world.name}", "namespace": "default"}
+    resources = {"requests": {"cpu": "600m", "memory": "64Mi"}}
+    containers = [{"name": "c", "image": "i", "resources": resources}]
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    world.tenant.apply({**body, "spec": {"containers": containers, **spec}})
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    status = {"phase": "Pending", "conditions": [waits]}
+    world.tenant.patch("Pod", meta["name"], {"status": status}, "default", subresource="status")
+
+
+def test_pods_bring_a_pool_from_zero_and_their_end_takes_it_back(world: World) -> None:
+    world.scale(0, **AUTO)
+    world.step(2)
+    assert world.vms() == []
+    for name in ("a", "b"):
+        hungry(world, name)
+    world.step()
+    assert len(world.vms()) == 2
+    world.step()
+    pool = world.host.get("NodePool", world.pool, "default")
+    assert pool
+    assert pool["spec"]["replicas"] == 2
+    assert "Normal Autoscaled" in pool_events(world)
+    world.start()
+    for pod in world.tenant.list("Pod", "default"):
+        world.tenant.delete("Pod", pod["metadata"]["name"], "default", grace=0)
+    report = world.step(2)
+    assert len(world.vms()) == 2
+    assert report.due is not None
+    assert report.due <= 30
+    assert world.step().writes == 0
+    world.later = timedelta(minutes=11)
+    world.step(3)
+    assert world.vms() == []
+    pool = world.host.get("NodePool", world.pool, "default")
+    assert pool
+    assert pool["spec"]["replicas"] == 0
+
+
+def test_pods_that_do_not_fit_the_pool_bring_nothing(world: World) -> None:
+    """The control run of the one above."""
+    world.scale(0, **AUTO)
+    world.step(2)
+    hungry(world, "elsewhere", nodeSelector={"example.com/zone": "moon"})
+    world.step(2)
+    assert world.vms() == []
+
+
+def test_a_pod_that_finds_no_node_wakes_and_one_that_has_one_does_not(world: World) -> None:
+    with closing(Changes()) as changes:
+        changes.watch_all(world.tenant, ["Pod"], fields=UNPLACED, only=starved)
+        world.pod("placed", "some-node")
+        assert waited(changes, 1.5) >= 1.5
+        hungry(world, "waits")
+        assert waited(changes, 10) < 5
+
+
+def waited(changes: Changes, seconds: float) -> float:
+    began = time.monotonic()
+    changes.wait(seconds)
+    return time.monotonic() - began

@@ -118,6 +118,15 @@ def test_an_object_that_loses_its_label_is_told_as_deleted(host: Cluster, namesp
     assert "other" not in {name for _, name in heard.events}
 
 
+def test_a_field_selects_too(host: Cluster, namespace: str) -> None:
+    heard = Heard()
+    with watching(host, namespace, heard, fields="metadata.name=a"):
+        host.apply(config_map(namespace, "other"))
+        host.apply(config_map(namespace, "a"))
+        heard.expect(("ADDED", "a"))
+    assert heard.events == [("ADDED", "a")]
+
+
 def test_a_watch_goes_on_where_a_stream_ended(
     host: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

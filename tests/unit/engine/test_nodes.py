@@ -154,17 +154,3 @@ def test_a_complete_node_is_left_alone() -> None:
     done["status"]["addresses"] = nodes.addresses(MACHINE)
     assert nodes.status_patch(done, MACHINE) is None
     assert nodes.node_patch(done, MACHINE, "kubevirt://n/demo-workers-1", {}) is None
-
-
-@pytest.mark.parametrize(
-    ("pod", "expected"),
-    [
-        ({"metadata": {}}, True),
-        ({"metadata": {"ownerReferences": [{"kind": "ReplicaSet"}]}}, True),
-        ({"metadata": {"ownerReferences": [{"kind": "DaemonSet"}]}}, False),
-        ({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}}, False),
-        ({"metadata": {}, "status": {"phase": "Succeeded"}}, False),
-    ],
-)
-def test_which_pods_must_leave(pod: dict[str, Any], expected: bool) -> None:
-    assert nodes.to_evict(pod) is expected

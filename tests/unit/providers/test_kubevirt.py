@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from kubeception import names
+from kubeception.api.reasons import Reason
 from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import Bootstrap
 from kubeception.providers.base import Phase
@@ -178,6 +179,40 @@ JOINED = {names.INSTANCE_ANNOTATION: "life-1"}
 def test_phases(objects: list[dict[str, Any]], phase: Phase, message: str) -> None:
     (machine,) = KubeVirt().machines(objects)
     assert (machine.phase, machine.message) == (phase, message)
+
+
+@pytest.mark.parametrize(
+    ("printable", "reason"),
+    [
+        ("CrashLoopBackOff", Reason.CONTAINER_ENDS),
+        ("DataVolumeError", Reason.VOLUME_PENDING),
+        ("ErrorPvcNotFound", Reason.VOLUME_PENDING),
+        ("ErrorUnschedulable", Reason.UNSCHEDULABLE),
+        ("ImagePullBackOff", Reason.IMAGE_NOT_PULLED),
+        ("Starting", None),
+    ],
+)
+def test_why_a_machine_does_not_start(printable: str, reason: Reason | None) -> None:
+    (machine,) = KubeVirt().machines([vm(status={"printableStatus": printable})])
+    assert machine.reason is reason
+    assert bool(machine.message) == bool(reason)
+    (running,) = KubeVirt().machines([vm(status={"printableStatus": printable}), vmi("Running")])
+    assert (running.reason, running.message) == (None, "")
+
+
+def test_what_the_host_takes_away_and_what_we_noted() -> None:
+    noted = {
+        names.TEMPLATE_ANNOTATION: "abc",
+        names.DRAINING_ANNOTATION: "2026-01-02T03:04:05Z",
+        names.IDLE_ANNOTATION: "2026-01-02T03:04:06Z",
+    }
+    objects = [vm(annotations=noted), vmi("Running", evacuationNodeName="host-1")]
+    (machine,) = KubeVirt().machines(objects)
+    assert machine.evicted
+    assert machine.template == "abc"
+    assert machine.draining_since is not None
+    assert machine.idle_since is not None
+    assert (machine.idle_since - machine.draining_since).seconds == 1
 
 
 def test_other_virtual_machines_are_none_of_ours() -> None:
