@@ -1,10 +1,7 @@
-"""The life of node pools under load: replaced without a failed request, healed, scaled by what pods ask for."""
+"""The life of node pools under load: replaced without a failed request, scaled by what pods ask for."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +12,6 @@ from tests.e2e.test_create import Tenant, eventually, tenant_in
 
 CLUSTER = "e2e-pools"
 ROLL_SECONDS = 400
-HEAL_SECONDS = 600
-"""A virtual machine under emulation takes a while to boot, twice."""
 
 WEB = """\
 apiVersion: apps/v1
@@ -177,39 +172,3 @@ class TestLife:
 def condition_of(tenant: Tenant, pod: str) -> str:
     path = 'jsonpath={.status.conditions[?(@.type=="PodScheduled")].reason}'
     return tenant.kubectl("get", "pod", pod, "-o", path)
-
-
-@pytest.mark.timeout(3 * HEAL_SECONDS)
-def test_a_machine_whose_qemu_is_killed_is_another_node(lab: Lab, tmp_path: Path) -> None:
-    tenant = tenant_in(lab, tmp_path, "e2e-heal")
-    try:
-        tenant.run("create", tenant.name, "--workers", "1", "--wait", f"{HEAL_SECONDS}s")
-        (before,) = tenant.nodes()
-        os.kill(qemu_of(before), signal.SIGKILL)
-        path = "jsonpath={.items[0].status.phase}"
-        label = f"kubeception.io/machine={before}"
-        eventually(
-            "KubeVirt notices",
-            lambda: "Failed" in lab.kubectl("get", "vmi", "-A", "-l", label, "-o", path),
-            120,
-        )
-        tenant.run("create", tenant.name, "--wait", f"{HEAL_SECONDS}s")
-        (after,) = tenant.nodes()
-        assert after != before
-        assert before not in tenant.kubectl("get", "nodes", "-o", "name")
-        events = lab.kubectl("get", "events", "-o", "custom-columns=R:.reason,M:.message")
-        assert f"machine {before} is beyond use" in events
-    finally:
-        tenant.run("delete", tenant.name, check=False)
-
-
-def qemu_of(machine: str) -> int:
-    """The process that is the virtual machine."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if "qemu-system" in words[0] and any(machine in word for word in words[1:]):
-            return int(folder.name)
-    pytest.fail(f"no QEMU runs {machine}")
