@@ -86,6 +86,9 @@ manifests: venv ## write manifests/install anew, for kubectl apply
 golden: venv ## write the golden files anew; read the diff before you commit it
 	$(BIN)/pytest tests/golden --update-golden
 
+screens: venv ## write anew what commands print on terminals of 80 and 120 columns; read the diff
+	$(BIN)/pytest tests/integration/test_screens.py --update-golden
+
 reference: venv ## write the pages of docs/ anew that are made from the program
 	$(BIN)/pytest tests/golden/test_pages.py --update-golden
 
@@ -108,4 +111,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden reference docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden screens reference docs venv packages

@@ -1,18 +1,11 @@
-"""Command lines of help texts and documents, parsed by the program's own commands; nothing is run."""
+"""Command lines of help texts, parsed by the program's own commands; nothing is run."""
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
 
 import click
 
 from kubeception.cli import kubeception
-
-ROOT: Final = Path(__file__).parents[1]
-PROMPT: Final = re.compile(r"^\s*[$#] (?P<line>.+)$")
-BLOCK: Final = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
 def all_commands(
@@ -33,15 +26,6 @@ def examples(command: click.Command) -> list[str]:
     """The command lines in a command's help."""
     lines = (command.epilog or "").splitlines()
     return [line.strip() for line in lines if line.startswith("  ")]
-
-
-def documented(path: Path) -> Iterator[str]:
-    """The command lines of a document's `console` blocks, each without its prompt."""
-    for _, kind, body in BLOCK.findall(path.read_text()):
-        if kind == "console":
-            for line in body.splitlines():
-                if found := PROMPT.match(line):
-                    yield found["line"]
 
 
 def words(line: str) -> list[str]:

@@ -9,7 +9,8 @@ import click
 from kubeception.api.advice import ADVICE
 from kubeception.api.reasons import Reason
 from kubeception.cli import EXIT_CODES, SECTIONS, kubeception
-from tests.commands import ROOT, examples
+from tests.blocks import ROOT
+from tests.commands import examples
 from tests.kinds_page import kinds
 
 BEGIN: Final = "<!-- made by `make reference`: from here -->"
@@ -78,7 +79,8 @@ def of_command(
         yield "\n| option | |\n|---|---|"
         yield from (f"| `{cell(option)}` | {cell(text)} |" for option, text in rows)
     if lines := examples(command):
-        yield "\n```console"
+        yield "\n<!-- not run: examples of a help text, which are parsed by the command itself -->"
+        yield "```console"
         yield from (f"$ {line}" for line in lines)
         yield "```"
 

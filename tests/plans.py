@@ -1,8 +1,6 @@
 """Tenants for tests: the cases of `tests/cases`, planned with fixed keys at a fixed time."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +9,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kubeception.api.v1alpha1 import NodePool, TenantCluster, parse_cluster, parse_pool
-from kubeception.components import COMPONENTS
 from kubeception.components.base import Component
+from kubeception.components.paper import on_paper
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Facts, Object
 from kubeception.plan.keys import KeySource
@@ -77,15 +75,9 @@ def case(name: str) -> PlanContext:
     return PlanContext(parsed, tuple(map(parse_pool, pools)), facts, FixedKeys())
 
 
-def applied(ctx: PlanContext) -> Iterator[tuple[Component, list[Object]]]:
+def applied(ctx: PlanContext) -> list[tuple[Component, list[Object]]]:
     """What each component wants, each planned after the host has stored what came before."""
-    for component in COMPONENTS:
-        objects = list(component.objects(ctx))
-        yield component, objects
-        stored = [
-            o for o in objects if o["kind"] != "Service"
-        ]  # those of `offline_facts` have addresses
-        ctx = replace(ctx, facts=ctx.facts.with_objects(stored))
+    return on_paper(ctx)[0]
 
 
 def everything(ctx: PlanContext) -> list[Object]:

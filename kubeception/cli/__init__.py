@@ -27,6 +27,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "list": ("list_", "The tenant clusters of the host."),
         "get": ("get", "Some of them, by name."),
         "describe": ("describe", "Everything about one, on one screen."),
+        "tree": ("tree", "Clusters, their node pools, the nodes of those."),
         "nodes": ("nodes", "Nodes and their machines."),
         "events": ("events", "What the host reports of it."),
         "top": ("top", "CPU and memory it uses of the host."),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -168,8 +169,8 @@ def clean(text: str) -> str:
 
 
 def flat(text: str) -> str:
-    """`clean`, in one line."""
-    return " ".join(clean(text).split())
+    """`clean`, in one line; blanks it begins with stay."""
+    return re.sub(r"\s*[\n\t\u2028\u2029]\s*", " ", clean(text)).rstrip()
 
 
 def width(text: str) -> int:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from kubeception.cli.output import clean, coloured, flat, pad, shorten
+from kubeception.cli.output import clean, coloured, flat, pad, shorten, width
 
 PATIENCE_SECONDS: Final = 3.0
 """How long a phase may be silent before what it waits for is said."""
 BLOCKED_SECONDS: Final = 10.0
-"""How long it may wait for the same before that is taken for what blocks it, and said in full."""
+"""How long it may take before what it waits for is said in full, be it ever so long."""
 FRAMES_PER_SECOND: Final = 4
 TITLE_WIDTH: Final = 64
 SECONDS_WIDTH: Final = 8
@@ -25,7 +25,7 @@ class Progress:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._title, self._began = "", 0.0
-        self._detail, self._detail_since, self._said = "", 0.0, ""
+        self._detail, self._said = "", ""
         self._status: Any = None
 
     def __enter__(self) -> Self:
@@ -64,32 +64,35 @@ class Progress:
 
     def done(self, title: str = "", *, ok: bool = True) -> None:
         """The phase is over; `title` may say it better now that it is known how it went."""
-        seconds = time.monotonic() - self._began
+        seconds = self._seconds()
         self._hide()
         self._line(_mark(ok=ok), title or self._title, f"{seconds:.1f} s")
         self._title = ""
 
     def detail(self, text: str) -> None:
         """What the phase is waiting for."""
-        if text != self._detail:
-            self._detail, self._detail_since = text, time.monotonic()
-        if not self._terminal and text not in ("", self._said) and self._waited():
+        self._detail = text
+        if (
+            not self._terminal
+            and text not in ("", self._said)
+            and self._seconds() >= PATIENCE_SECONDS
+        ):
             self._said = text
             self._line("…", f"waits for {text}", "")
 
     def running(self, room: int) -> tuple[str, str]:
-        """What is shown of the running phase in lines of `room` cells: its line, and what blocks it."""
-        now = time.monotonic()
-        line = f"{flat(self._title)}  {now - self._began:.0f} s"
-        if not self._detail or not self._waited():
+        """What is shown of the running phase: a line of `room` cells, and what has no room in it."""
+        seconds, detail = self._seconds(), flat(self._detail)
+        line = f"{flat(self._title)}  {seconds:.0f} s"
+        if not detail or seconds < PATIENCE_SECONDS:
             return shorten(line, room), ""
-        detail = flat(self._detail)
-        if now - self._detail_since >= BLOCKED_SECONDS:
+        whole = f"{line}  waits for {detail}"
+        if seconds >= BLOCKED_SECONDS and width(whole) > room:
             return shorten(line, room), f"waits for {detail}"
-        return shorten(f"{line}  waits for {detail}", room), ""
+        return shorten(whole, room), ""
 
-    def _waited(self) -> bool:
-        return time.monotonic() - self._began >= PATIENCE_SECONDS
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
     def _line(self, mark: str, text: str, seconds: str) -> None:
         room, text = TITLE_WIDTH, clean(text).replace("\n", " ")

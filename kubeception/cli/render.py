@@ -37,22 +37,19 @@ def render(name: str | None, spec: dict[str, Any], namespace: str) -> None:
 
 def manifests(cluster: Any, pools: Any) -> Any:
     """(side, component, object) of everything that `create` would write."""
-    from kubeception.components import COMPONENTS
-    from kubeception.components.base import Side
+    from kubeception.components.paper import on_paper
     from kubeception.engine.reconcile import now
     from kubeception.plan.context import PlanContext
     from kubeception.plan.keys import RandomKeys
     from kubeception.plan.offline import offline_facts
 
-    ctx = PlanContext(cluster, pools, offline_facts(cluster, now()), RandomKeys())
+    facts = offline_facts(cluster, now())
+    made, ctx = on_paper(PlanContext(cluster, pools, facts, RandomKeys()))
     for resource in (cluster, *pools):
         yield "host", "spec", resource.manifest()
-    for component in COMPONENTS:
-        made = list(component.objects(ctx))
-        for obj in made:
+    for component, objects in made:
+        for obj in objects:
             yield str(component.side), component.name, obj
-        if component.side is Side.HOST:
-            ctx = PlanContext(cluster, pools, ctx.facts.with_objects(made), ctx.keys)
     yield from machine_manifests(ctx)
 
 

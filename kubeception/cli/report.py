@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kubeception.cli.output import flat
+from kubeception.cli.progress import BLOCKED_SECONDS, PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -16,12 +19,14 @@ if TYPE_CHECKING:
 class TerminalReport:
     """Tells a person of phases and progress, and the log file of every line.
 
-    May be used from several threads. On something that is no terminal only finished phases are printed.
+    May be used from several threads. A terminal shows what runs, with its seconds and, after a few, what it
+    waits for; elsewhere that and finished phases are printed.
     """
 
     def __init__(self, log: Path, *, verbose: bool = False) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.verbose = verbose
@@ -32,14 +37,21 @@ class TerminalReport:
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[amount]}", markup=False),
             TimeElapsedColumn(),
+            TextColumn(
+                "{task.fields[amount]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
+            expand=True,
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
         self.running: list[TaskID] = []
         self.latest = ""
+        self.began = 0.0
+        self.awaited, self.awaited_since, self.told = "", 0.0, ""
 
     def __enter__(self) -> Self:
         self.progress_bar.start()
@@ -53,7 +65,8 @@ class TerminalReport:
     ) -> None:
         self.progress_bar.stop()
         if isinstance(error, KeyboardInterrupt):
-            error.add_note(f"It was at: {self.latest or 'its beginning'}")
+            waits = f": waits for {self.awaited}" if self.awaited else ""
+            error.add_note(f"It was at: {self.latest or 'its beginning'}{waits}")
         if error is not None:
             self.log(f"{type(error).__name__}: {error}")
             self.console.print(f"The log is {self.file.name}", markup=False)
@@ -64,7 +77,7 @@ class TerminalReport:
         """One unit of work: `✓ title  1.2 s` when it ends well, `✗ title` when it doesn't."""
         started = time.monotonic()
         self.log(f"== {title}")
-        self.latest = title
+        self.latest, self.began, self.awaited = title, started, ""
         task = self.progress_bar.add_task(title, total=None, amount="")
         with self.lock:
             self.running.append(task)
@@ -87,6 +100,21 @@ class TerminalReport:
             if self.running:
                 task = self.running[-1]
                 self.progress_bar.update(task, completed=done, total=total or None, amount=amount)
+
+    def waits(self, what: str) -> None:
+        """What the latest phase waits for: shown after a moment; when nothing changes, said in full."""
+        now, what = time.monotonic(), flat(what)
+        with self.lock:
+            if what != self.awaited:
+                self.awaited, self.awaited_since = what, now
+            if now - self.began < PATIENCE_SECONDS or not self.running:
+                return
+            self.progress_bar.update(self.running[-1], amount=f"waits for {what}")
+            blocked = now - self.awaited_since >= BLOCKED_SECONDS
+            say = what != self.told and (blocked or not self.console.is_terminal)
+            self.told = what if say else self.told
+        if say:
+            self.console.print(f"… waits for {what}", markup=False, style="yellow")
 
     def log(self, line: str) -> None:
         """A line for the log file, and for the terminal when all is asked for."""

@@ -23,6 +23,8 @@ from kubeception.plan.versions import check_version
 
 Document = dict[str, Any]
 T = TypeVar("T")
+SIZE_LIMIT = 2 << 20
+"""Letters of a file: some thousand clusters."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +113,28 @@ def load(
 
 
 def read(file: str) -> Iterator[Document]:
-    """The documents of a YAML file, or of standard input for `-`."""
+    """The objects of a YAML file, or of standard input for `-`."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        if len(text) > SIZE_LIMIT:
+            raise UsageError(f"{file}: is larger than {SIZE_LIMIT >> 20} MiB", hint="Split it.")
         found = list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{file}: can't be read: {error}") from None
-    for document in found:
-        if document is None:
-            continue
+    for document in _each(found):
         if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict):
             raise UsageError(f"{file}: has a document that is no Kubernetes object")
         yield document
+
+
+def _each(documents: Sequence[Any]) -> Iterator[Any]:
+    """The documents that say something; those of a List one by one, as `get -o yaml` prints them."""
+    for document in documents:
+        items = document.get("items") if isinstance(document, dict) else None
+        if isinstance(items, list) and document.get("kind") == "List":
+            yield from items
+        elif document is not None:
+            yield document
 
 
 def _bare(obj: Mapping[str, Any] | None, kind: str) -> Document:

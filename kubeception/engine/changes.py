@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -11,6 +12,9 @@ from kubeception.plan.facts import Key, key_of
 
 SETTLE_SECONDS: Final = 0.03
 """Changes come in bunches: one pass for all that come this close together."""
+NAP_SECONDS: Final = 0.5
+"""The longest uninterrupted sleep: a signal that comes while a thread falls asleep, or that another
+thread takes, does not end the sleep, and is seen when it is over."""
 BEATS: Final = frozenset(
     {"lastHeartbeatTime", "lastProbeTime", "lastUpdateTime", "managedFields", "resourceVersion"}
 )
@@ -77,8 +81,11 @@ class Changes:
 
     def wait(self, seconds: float) -> None:
         """Return when something happened since the last return, at the latest after these seconds."""
-        if self._woken.wait(seconds):
-            threading.Event().wait(SETTLE_SECONDS)
+        deadline = time.monotonic() + seconds
+        while not self._woken.wait(min(max(deadline - time.monotonic(), 0), NAP_SECONDS)):
+            if time.monotonic() >= deadline:
+                return
+        threading.Event().wait(SETTLE_SECONDS)
         self._woken.clear()
 
     def close(self) -> None:

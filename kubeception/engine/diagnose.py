@@ -129,7 +129,7 @@ def _providers(cluster: Cluster) -> Iterator[Finding]:
         except KubeceptionError as error:
             yield warning("Machines", error.message, Actor.HOST, error.hint)
             continue
-        emulated = any(
+        emulated = "VirtualMachine" in provider.kinds and any(
             (((o["spec"].get("configuration") or {}).get("developerConfiguration")) or {}).get(
                 "useEmulation"
             )
@@ -219,11 +219,11 @@ def _control_plane(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
     bad = [finding for finding in troubles if finding]
     yield from bad
     owners = {pod["metadata"].get("labels", {}).get(names.COMPONENT_LABEL) for pod in pods}
-    for component in ("etcd", "control-plane"):
-        if component not in owners:
-            fix = f"kubeception create {engine.name}"
-            yield problem("Control plane", f"{component} has no pod", Actor.OWNER, fix)
-    if pods and not bad:
+    missing = [each for each in ("etcd", "control-plane") if each not in owners]
+    for component in missing:
+        fix = f"kubeception create {engine.name}"
+        yield problem("Control plane", f"{component} has no pod", Actor.OWNER, fix)
+    if not bad and not missing:
         yield fine("Control plane", f"{len(pods)} pods run")
 
 

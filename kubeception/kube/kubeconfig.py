@@ -18,6 +18,8 @@ from kubeception.errors import NotFoundError, UsageError
 
 Document = dict[str, Any]
 LISTS = ("clusters", "contexts", "users")
+SIZE_LIMIT = 8 << 20
+"""Octets: some thousand clusters."""
 FILE_KEYS = {
     "clusters": ("cluster", ("certificate-authority",)),
     "users": ("user", ("client-certificate", "client-key", "tokenFile")),
@@ -275,8 +277,10 @@ def _empty() -> Document:
 
 def _read(path: Path) -> Document:
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise UsageError(f"{path}: is larger than {SIZE_LIMIT >> 20} MiB: not a kubeconfig")
+        document = yaml.load(path.read_text(), _Loader)  # noqa: S506  # a safe loader
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: can't be read as a kubeconfig: {error}") from None
     document = _empty() if document is None else document
     if not isinstance(document, dict):
@@ -305,3 +309,6 @@ def _absolute(document: Document, folder: Path) -> Document:
                 if value := entry[body].get(file_key):
                     entry[body][file_key] = str(folder.absolute() / value)
     return document
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

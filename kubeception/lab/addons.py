@@ -2,16 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kubeception.components.causes import cause
 from kubeception.errors import ApiError, NotFoundError, WaitTimeoutError
 from kubeception.kube.client import Cluster
+from kubeception.kube.conditions import is_true
 from kubeception.lab.command import output
 from kubeception.lab.parts import KUBEVIRT
 from kubeception.lab.report import Report
@@ -117,6 +119,7 @@ class Wait:
         until = time.monotonic() + self.seconds
         told: Sequence[str] = ()
         while missing := self.look():
+            report.waits("; ".join(missing))
             if missing != told:
                 report.log(f"{self.what}: waiting for {'; '.join(missing)}")
                 told = missing
@@ -161,7 +164,7 @@ def runs_since(pod: Object, since: datetime) -> bool:
 
 
 def unready_workloads(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:
-    """The Deployments and DaemonSets of these namespaces that are not wholly up, and what pods there complain of."""
+    """The Deployments and DaemonSets of these namespaces that are not wholly up, and what keeps pods there."""
     found = [
         f"{kind} {namespace}/{obj['metadata']['name']}"
         for namespace in namespaces
@@ -170,17 +173,10 @@ def unready_workloads(cluster: Cluster, namespaces: Sequence[str]) -> list[str]:
         if not is_up(obj)
     ]
     if found:
+        now = datetime.now(UTC)
         pods = [pod for namespace in namespaces for pod in cluster.list("Pod", namespace)]
-        found += [complaint for pod in pods for complaint in complaints(pod)]
+        found += [why.message for pod in pods if (why := cause([pod], (), (), now))]
     return found
-
-
-def complaints(pod: Object) -> Iterator[str]:
-    """Why containers of a pod do not run, where the kubelet calls it an error."""
-    for status in pod.get("status", {}).get("containerStatuses", ()):
-        reason = status.get("state", {}).get("waiting", {}).get("reason", "")
-        if reason.endswith(("BackOff", "Error")) or reason.startswith("Err"):
-            yield f"container {status['name']} of pod {pod['metadata']['name']}: {reason}"
 
 
 def is_up(workload: Object) -> bool:
@@ -189,12 +185,6 @@ def is_up(workload: Object) -> bool:
     wanted = status.get("desiredNumberScheduled", workload["spec"].get("replicas"))
     ready = status.get("numberReady", status.get("readyReplicas", 0))
     return bool(status.get("observedGeneration") == generation and ready == wanted)
-
-
-def is_true(obj: Object, condition: str) -> bool:
-    """Whether a condition of an object is True."""
-    conditions = obj.get("status", {}).get("conditions", ())
-    return any(c["type"] == condition and c["status"] == "True" for c in conditions)
 
 
 def kubevirt_missing(cluster: Cluster) -> list[str]:

@@ -13,5 +13,8 @@ class Report(Protocol):
     def progress(self, done: int, total: int, what: str) -> None:
         """How far the running phase is, in units of `what`; total 0 means unknown."""
 
+    def waits(self, what: str) -> None:
+        """What the latest phase waits for, told again at each look; a thing that blocks it with its cause."""
+
     def log(self, line: str) -> None:
         """A line for the log file, on the terminal only when asked for."""

@@ -15,6 +15,7 @@ from tests.bench import memory
 from tests.bench.api import Api
 from tests.bench.figures import Figure, save, table
 from tests.bench.tenant import PROBE, Tenant, moment, until, usable
+from tests.commands import all_commands
 
 COMMAND = str(Path(sys.executable).with_name("kubeception"))
 SETTLED = 90
@@ -26,6 +27,8 @@ def all_figures() -> dict[str, Figure]:
     """All that is measured, in the order of the table."""
     return {
         "help": Figure("kubeception --help", "ms", 80),
+        "help_each": Figure("--help of a command, all of them", "ms", 80),
+        "tab": Figure("a name completed by the shell", "ms", 250),
         "ephemeral_ready": Figure("create to /readyz, ephemeral etcd", "s", 5),
         "ephemeral_usable": Figure("create to usable, ephemeral etcd", "s", 6),
         "volume_ready": Figure("create to /readyz, etcd on a volume", "s", 8),
@@ -66,11 +69,25 @@ class Bench:
         )
         return time.monotonic() - began
 
-    def help(self) -> None:
-        """The quickest command."""
+    def help(self, figure: str, *path: str) -> None:
+        """The quickest thing a command does."""
+        self.quick(figure, [*path, "--help"], {})
+
+    def tab(self) -> None:
+        """What a shell asks for when the Tab key is pressed after `describe`."""
+        asked = {"COMP_WORDS": "kubeception describe ", "COMP_CWORD": "2"}
+        self.quick("tab", [], {**asked, "_KUBECEPTION_COMPLETE": "bash_complete"})
+
+    def quick(self, figure: str, args: list[str], environment: dict[str, str]) -> None:
+        """Milliseconds of a command that prints little."""
         began = time.perf_counter()
-        subprocess.run([COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
-        self.figures["help"].take((time.perf_counter() - began) * 1000)
+        subprocess.run(
+            [COMMAND, *args],
+            env={**self._environment, **environment},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        self.figures[figure].take((time.perf_counter() - began) * 1000)
 
     def create(self, storage: str, ready: Figure, can_begin: Figure) -> tuple[Tenant, Api]:
         """A tenant cluster without workers, watched while it is made."""
@@ -166,7 +183,10 @@ def main() -> None:
         figures = bench.figures
         try:
             for _ in range(20):
-                bench.help()
+                bench.help("help")
+                bench.tab()
+            for words, _ in all_commands():
+                bench.help("help_each", *words)
             for count in range(args.creates):
                 made = bench.create(
                     "Ephemeral", figures["ephemeral_ready"], figures["ephemeral_usable"]

@@ -1,21 +1,13 @@
 """The commands in processes of their own, against a real API server; at a terminal, in a real one."""
 
 import json
-import os
-import pty
 import re
-import select
-import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from fcntl import ioctl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,108 +15,20 @@ import pytest
 import yaml
 
 from kubeception import names
-from kubeception.cli.output import width
 from kubeception.engine.follow import until_gone
 from kubeception.engine.reconcile import Engine
 from kubeception.kube.client import Cluster, Object
+from tests.integration.command import Cli
 from tests.integration.servers import ApiServer
+from tests.terminal import SECONDS, Terminal
 
-SECONDS = 60
-STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 AUDIT = {"controlPlane": {"audit": {"level": "Metadata"}}}
 EVIL = "evil\x1b]0;owned\x07\u202e"
 
 
-@dataclass
-class Terminal:
-    """A command at a terminal of its own."""
-
-    process: subprocess.Popen[bytes]
-    master: int
-    text: str = ""
-
-    def read(self, until: str = "", seconds: float = SECONDS) -> str:
-        """All it printed up to a text, or else up to its end."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not (until and until in self.text):
-            if select.select([self.master], [], [], 0.2)[0]:
-                try:
-                    data = os.read(self.master, 1 << 16)
-                except OSError:
-                    break
-                if not data:
-                    break
-                self.text += data.decode(errors="replace")
-        if until and until not in self.text:
-            pytest.fail(f"never said {until!r}: {self.text!r}")
-        return self.text
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def interrupt(self) -> int:
-        """Press Ctrl-C until it ends, as a person does; its exit code."""
-        for _ in range(SECONDS // 5):
-            self.press(b"\x03")
-            with suppress(subprocess.TimeoutExpired):
-                self.read(seconds=1)
-                return self.process.wait(4)
-        pytest.fail(f"goes on after Ctrl-C: {self.text!r}")
-
-    def end(self) -> int:
-        self.read()
-        return self.process.wait(SECONDS)
-
-
-@dataclass(frozen=True)
-class Cli:
-    """`kubeception` with a host's kubeconfig."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def argv(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "kubeception", *words]
-
-    def run(
-        self, *words: str, code: int = 0, stdin: str = "", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.argv(*words),
-            env={**self.environment, **environment},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def terminal(self, *words: str, columns: int = 80, **environment: str) -> Terminal:
-        master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        process = subprocess.Popen(
-            self.argv(*words),
-            env={**self.environment, "TERM": "xterm-256color", **environment},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # Ctrl-C is of that terminal
-        )
-        os.close(slave)
-        return Terminal(process, master)
-
-
 @pytest.fixture(scope="module")
 def cli(host_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "kubeconfig").write_text(json.dumps(host_server.kubeconfig))
-    kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LANG") if key in os.environ}
-    home = {"HOME": str(folder), "KUBECONFIG": str(folder / "kubeconfig")}
-    return Cli(folder, {**kept, **home, "PYTHONUTF8": "1"})
+    return Cli.of(host_server, tmp_path_factory.mktemp("cli"))
 
 
 @pytest.fixture
@@ -214,6 +118,13 @@ def test_apply_writes_what_files_say_and_once_only(
     ]  # the dry runs by which the host says what is wrong
     changed = cli.run(*words, stdin=documents(name, **AUDIT)).stdout
     assert f"TenantCluster default/{name} changed" in changed
+
+
+def test_what_get_prints_can_be_applied(cli: Cli, seen: str) -> None:
+    for output in ("yaml", "json"):
+        printed = cli.run("get", seen, "-o", output).stdout
+        said = cli.run("apply", "-f", "-", "--wait", "0", stdin=printed).stdout
+        assert said == f"TenantCluster default/{seen} unchanged\n"
 
 
 def test_apply_tells_all_problems_and_writes_nothing(cli: Cli, host: Cluster, name: str) -> None:
@@ -448,24 +359,6 @@ def test_completion_of_names_loads_nothing_heavy(cli: Cli) -> None:
 # at a terminal
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("words", [("list", "-o", "wide"), ("describe",), ("events",), ("doctor",)])
-def test_no_line_is_wider_than_the_terminal(
-    cli: Cli, host: Cluster, seen: str, words: tuple[str, ...], columns: int
-) -> None:
-    space = names.control_plane_namespace(cluster_of(host, seen)["metadata"]["uid"], seen)
-    host.create(event(space, "Long", "word " * 60))
-    shown = cli.terminal(*words, *(() if words[0] == "list" else (seen,)), columns=columns)
-    shown.read()
-    shown.process.wait(SECONDS)
-    lines = [STEERING.sub("", line) for line in shown.text.splitlines()]
-    assert any(seen[:8] in line for line in lines)
-    tables = lines if words != ("doctor",) else [line for line in lines if line.startswith("✓")]
-    assert [line for line in tables if width(line) > columns] == []
-    if words == ("events",):
-        assert any(line.rstrip().endswith("…") or "…" in line for line in lines)
-
-
 def test_colours_only_where_they_are_wanted(cli: Cli, seen: str) -> None:
     plain = cli.run("doctor", seen, code=6)
     assert "\x1b" not in plain.stdout + plain.stderr
@@ -483,16 +376,42 @@ def test_an_interrupted_create_leaves_a_clean_state_and_says_how_to_go_on(
     words = ("create", name, "--workers", "0", "--set", "datastore.storage=Ephemeral", "--no-merge")
     shown = cli.terminal(*words)
     shown.read(until="waits for")
-    shown.press(b"\x03")
-    assert shown.end() == 130
-    text = STEERING.sub("", shown.text)
-    assert "It was at: Datastore" in text
-    assert f"kubeception create {name} --workers 0" in text
-    assert "Traceback" not in text
+    assert shown.interrupt() == 130
+    assert "It was at: Datastore" in shown.plain
+    assert f"kubeception create {name} --workers 0" in shown.plain
+    assert_left_clean(host, shown, name)
+    assert cluster_of(host, name)["metadata"]["name"] == name
+
+
+def test_an_interrupted_delete_leaves_a_clean_state_and_goes_on(
+    cli: Cli, host: Cluster, made: str
+) -> None:
+    """What holds it is a Secret with a finalizer, which the host keeps until that is gone."""
+    space = names.control_plane_namespace(cluster_of(host, made)["metadata"]["uid"], made)
+    meta = {"name": "held", "namespace": space, "finalizers": ["example.org/held"]}
+    host.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    shown = cli.terminal("delete", made)
+    shown.read(until="waits for")
+    assert shown.interrupt() == 130
+    assert (
+        f"It was at: Namespaces and volumes: waits for Namespaces and volumes: Namespace {space}"
+        in (shown.plain)
+    )
+    assert f"Nothing was undone. Go on with:\r\n\r\n  kubeception delete {made}\r\n" in shown.plain
+    assert_left_clean(host, shown, made)
+    assert "deletionTimestamp" in cluster_of(host, made)["metadata"]
+    host.patch("Secret", "held", {"metadata": {"finalizers": []}}, space)
+    assert f"Tenant cluster {made} is deleted." in cli.run("delete", made).stdout
+    assert host.get("Namespace", space) is None
+
+
+def assert_left_clean(host: Cluster, shown: Terminal, name: str) -> None:
+    """No traceback, no hidden cursor, and nobody holds the tenant."""
+    assert "Traceback" not in shown.text
+    assert "Exception ignored" not in shown.text
     assert shown.text.rfind("\x1b[?25h") >= shown.text.rfind("\x1b[?25l")
     leases = [lease["metadata"]["name"] for lease in host.list("Lease", "default")]
     assert not [lease for lease in leases if name in lease]
-    assert cluster_of(host, name)["metadata"]["name"] == name
 
 
 def test_an_interrupted_watch_just_ends(cli: Cli, host: Cluster, seen: str) -> None:
@@ -504,46 +423,53 @@ def test_an_interrupted_watch_just_ends(cli: Cli, host: Cluster, seen: str) -> N
     assert "Go on" not in shown.text
 
 
-def test_a_create_says_what_blocks_it(cli: Cli, host: Cluster, name: str) -> None:
-    """The reason comes out of a pod's status, as a kubelet would have written it."""
-    words = ("create", name, "--workers", "0", "--set", "datastore.storage=Ephemeral", "--no-merge")
-    with subprocess.Popen(
-        cli.argv(*words), env=cli.environment, stderr=subprocess.PIPE, text=True
-    ) as running:
-        try:
-            stateful = eventually(lambda: etcd_of(host, name))
-            host.create(pod_of(stateful))
-            host.patch(
-                "Pod", "etcd-0", PULLING, stateful["metadata"]["namespace"], subresource="status"
-            )
-            assert running.stderr
-            said = ""
-            deadline = time.monotonic() + SECONDS
-            while "ImagePullBackOff" not in said and time.monotonic() < deadline:
-                said += running.stderr.readline()
-        finally:
-            running.send_signal(signal.SIGINT)
-            rest = running.communicate(timeout=SECONDS)[1]
-    assert "waits for" in said
-    assert "ImagePullBackOff" in said
-    assert "Go on with" in rest
-
-
-PULLING = {
-    "status": {
-        "phase": "Pending",
-        "containerStatuses": [
-            {
-                "name": "etcd",
-                "image": "registry.example/etcd:none",
-                "imageID": "",
-                "ready": False,
-                "restartCount": 0,
-                "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
-            }
-        ],
-    }
+PULL = {"reason": "ImagePullBackOff", "message": "no such image at registry.example"}
+CONTAINER = {
+    "name": "etcd",
+    "image": "registry.example/etcd:none",
+    "imageID": "",
+    "ready": False,
+    "restartCount": 0,
+    "state": {"waiting": PULL},
 }
+UNSCHEDULED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/3 nodes are available: 3 Insufficient memory.",
+}
+TROUBLES = [
+    ({"containerStatuses": [CONTAINER]}, "ImagePullBackOff: no such image at registry.example"),
+    (
+        {"conditions": [UNSCHEDULED]},
+        "Unschedulable: 0/3 nodes are available: 3 Insufficient memory.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "cause"), TROUBLES, ids=["image", "room"])
+def test_a_create_says_what_blocks_it(
+    cli: Cli, host: Cluster, name: str, status: Object, cause: str
+) -> None:
+    """The cause comes out of a pod's status, as a kubelet or the scheduler would have written it."""
+    words = ("create", name, "--workers", "0", "--set", "datastore.storage=Ephemeral", "--no-merge")
+    shown = cli.terminal(*words)
+    stateful = eventually(lambda: etcd_of(host, name))
+    host.create(pod_of(stateful))
+    space = stateful["metadata"]["namespace"]
+    host.patch("Pod", "etcd-0", {"status": status}, space, subresource="status")
+    assert eventually(lambda: cause in words_of(shown))
+    waited = re.findall(r"Datastore (\d+) s (waits for)", words_of(shown))
+    assert {int(seconds) >= 3 for seconds, _ in waited} == {True}
+    assert min(int(seconds) for seconds, _ in waited) < 6
+    assert shown.interrupt() == 130
+    assert "Go on with" in shown.plain
+
+
+def words_of(shown: Terminal) -> str:
+    """All it has printed so far, without line ends and what steers a terminal."""
+    shown.read(seconds=0.3)
+    return " ".join(shown.plain.split())
 
 
 def etcd_of(host: Cluster, name: str) -> Object | None:

@@ -5,11 +5,15 @@ import re
 import click
 import pytest
 
-from tests.commands import ROOT, all_commands, documented, examples, parse, words
+from tests.blocks import DOCUMENTS, ROOT, blocks
+from tests.commands import all_commands, examples, parse, words
 
 COMMANDS = dict(all_commands())
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINES = list(dict.fromkeys((path, line) for path in DOCUMENTS for line in documented(path)))
+LINES = list(
+    dict.fromkeys(
+        (path, line.command) for path in DOCUMENTS for block in blocks(path) for line in block.lines
+    )
+)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OTHERS = {
     "apt-get",
@@ -21,6 +25,7 @@ OTHERS = {
     "pip",
     "python3",
     "export",
+    "sed",
     "source",
     "ssh-keygen",
 }

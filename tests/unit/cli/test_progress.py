@@ -48,14 +48,22 @@ def test_a_terminal_shows_seconds_then_what_is_waited_for_then_what_blocks(clock
     assert blocked.endswith("x" * 200)
 
 
-def test_another_thing_that_is_waited_for_does_not_block_yet(clock: Clock) -> None:
+def test_what_has_room_in_the_line_stays_there(clock: Clock) -> None:
     progress = Progress()
     progress.start("Nodes")
-    progress.detail("starting")
-    clock.now += BLOCKED_SECONDS - 1
+    clock.now += BLOCKED_SECONDS
     progress.detail("booting")
-    clock.now += 2
-    assert progress.running(80) == ("Nodes  11 s  waits for booting", "")
+    assert progress.running(80) == ("Nodes  10 s  waits for booting", "")
+
+
+def test_a_cause_that_comes_late_is_said_in_full_at_once(clock: Clock) -> None:
+    progress = Progress()
+    progress.start("Datastore")
+    progress.detail("0/1 replicas ready")
+    clock.now += BLOCKED_SECONDS + 2
+    cause = "0/1 replicas ready: pod etcd-0: Unschedulable: 0/3 nodes are available: no memory."
+    progress.detail(cause)
+    assert progress.running(80) == ("Datastore  12 s", f"waits for {cause}")
 
 
 def stuck() -> None:

@@ -2,10 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kubeception import names
 from kubeception.api.v1alpha1 import DEFAULT_VERSION, KubeVirtOptions, PodOptions
-from kubeception.cli.spec import SpecArgs, load
+from kubeception.cli.spec import SpecArgs, load, read
 from kubeception.errors import SpecError, UsageError
 
 FILE = """
@@ -184,3 +185,10 @@ def test_the_pool_of_any_name_fits(name: str) -> None:
 def test_a_name_that_cannot_be_used_is_a_problem(name: str) -> None:
     with pytest.raises(SpecError, match=r"metadata\.name"):
         load(args(name))
+
+
+def test_a_list_is_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    items = [{"kind": "TenantCluster", "metadata": {"name": "acme"}}, {"kind": "NodePool"}]
+    path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}))
+    assert list(read(str(path))) == items

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from itertools import chain, repeat
 from pathlib import Path
@@ -13,28 +12,13 @@ from kubernetes.client import V1DaemonSet, V1Deployment
 from kubeception.errors import ApiError, WaitTimeoutError
 from kubeception.kube.kinds import KINDS
 from kubeception.lab import addons
-from kubeception.lab.addons import Wait, complaints, is_true, is_up, runs_since
+from kubeception.lab.addons import Wait, is_up, runs_since
 from kubeception.lab.parts import KUBEVIRT
 from kubeception.lab.state import Lab
+from tests.reports import Recorder
 
 LAB = Lab("lab", 1, Path("/state/lab"))
 MODELS: dict[str, Any] = {"DaemonSet": V1DaemonSet, "Deployment": V1Deployment}
-
-
-class Lines:
-    """A report that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def phase(self, title: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def progress(self, done: int, total: int, what: str) -> None:
-        self.lines.append(what)
-
-    def log(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture
@@ -52,7 +36,7 @@ def generated(tmp_path: Path) -> Path:
 
 def everything(programs: Path) -> list[dict[str, Any]]:
     host = addons.host_objects(LAB)
-    return [*host, *addons.kubevirt_objects(programs, Lines(), emulation=True)]
+    return [*host, *addons.kubevirt_objects(programs, Recorder(), emulation=True)]
 
 
 def test_every_object_is_of_a_kind_the_client_knows(generated: Path) -> None:
@@ -88,7 +72,7 @@ def test_one_storage_class_is_the_default() -> None:
 
 @pytest.mark.parametrize("emulation", [True, False])
 def test_kubevirt_emulates_only_where_it_must(generated: Path, emulation: bool) -> None:
-    objects = addons.kubevirt_objects(generated, Lines(), emulation=emulation)
+    objects = addons.kubevirt_objects(generated, Recorder(), emulation=emulation)
     configuration = found(objects, "KubeVirt", "kubevirt")["spec"]["configuration"]
     assert configuration["developerConfiguration"]["useEmulation"] is emulation
 
@@ -147,22 +131,8 @@ def test_a_pod_without_containers_does_not_run() -> None:
     assert not runs_since({"status": {}}, datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def test_a_pod_that_fails_says_why() -> None:
-    states = [{"waiting": {"reason": r}} for r in ("CrashLoopBackOff", "ContainerCreating")]
-    statuses = [{"name": f"c{i}", "state": state} for i, state in enumerate(states)]
-    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": statuses}}
-    assert list(complaints(pod)) == ["container c0 of pod p: CrashLoopBackOff"]
-
-
-def test_conditions_are_read_by_type() -> None:
-    obj = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    assert is_true(obj, "Ready")
-    assert not is_true(obj, "Available")
-    assert not is_true({}, "Ready")
-
-
-def waiting(answers: Iterator[list[str]], seconds: float) -> tuple[Wait, Lines]:
-    return Wait("the pods", seconds, lambda: next(answers), "look"), Lines()
+def waiting(answers: Iterator[list[str]], seconds: float) -> tuple[Wait, Recorder]:
+    return Wait("the pods", seconds, lambda: next(answers), "look"), Recorder()
 
 
 def test_waiting_ends_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +140,7 @@ def test_waiting_ends_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -
     wait, report = waiting(iter([["a", "b"], ["a", "b"], ["b"], []]), 60)
     wait.wait(report)
     assert report.lines == ["the pods: waiting for a; b", "the pods: waiting for b"]
+    assert report.waited == ["a; b", "a; b", "b"]
 
 
 def test_waiting_too_long_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
