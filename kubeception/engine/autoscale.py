@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kubeception.api.lifecycle import Autoscaling, duration
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
+from kubeception.engine.nodes import NETWORK_UNAVAILABLE
 from kubeception.kube.conditions import condition
 from kubeception.plan.facts import Object
 from kubeception.plan.quantity import number
@@ -203,6 +204,7 @@ class _State:
             node is not None
             and bool(machine.joined_instance)
             and condition(node, "Ready").get("status") == "True"
+            and condition(node, NETWORK_UNAVAILABLE).get("status") != "True"
             and not node.get("spec", {}).get("unschedulable")
         )
 

@@ -19,7 +19,7 @@ from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
 from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
 from kubeception.errors import ConflictError, KubeceptionError
-from kubeception.kube.client import Cluster
+from kubeception.kube.client import STRATEGIC, Cluster
 from kubeception.kube.conditions import condition
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
@@ -198,12 +198,18 @@ class Machines:
             or not machine.address
         ):
             return
-        if patch := nodes.status_patch(node, machine):
-            # addresses are a merge list in a strategic patch, which would keep the guest's own
-            node = tenant.patch("Node", machine.name, patch, subresource="status") or node
+        now, overlay = self.ctx.facts.now, self.ctx.spec.networking.cni == "flannel"
+        if patch := nodes.status_patch(node, machine, now, overlay=overlay):
+            said = tenant.patch(
+                "Node", machine.name, patch, subresource="status", content=STRATEGIC
+            )
+            node = said or node
         labels = self.host_nodes.get(machine.host_node, {})
         provider_id = provider(machine.provider).provider_id(self.ctx, machine.name)
-        if patch := nodes.node_patch(node, machine, provider_id, labels):
+        if waits := nodes.head_start(node, machine, now):
+            self._look_at(now + waits)
+        patch = nodes.node_patch(node, machine, provider_id, labels, open_to_pods=not waits)
+        if patch:
             with suppress(ConflictError):  # it has changed since: seen at the next look
                 node = tenant.patch("Node", machine.name, patch) or node
         self.by_node[machine.name] = node

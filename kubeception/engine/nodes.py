@@ -2,15 +2,23 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kubeception.engine.observe import is_ready
+from kubeception.kube.conditions import condition, is_true
 from kubeception.plan.facts import Object
+from kubeception.providers import provider
 from kubeception.providers.base import Machine
 
 UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
+NETWORK_UNAVAILABLE: Final = "NetworkUnavailable"
+"""The node's condition, which flannel sets to False once it runs."""
+NO_NETWORK: Final = {"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"}
+"""The taint that kube-controller-manager keeps on a node of which the same is True."""
 FLANNEL_ADDRESS: Final = "flannel.alpha.coreos.com/public-ip-overwrite"
 ZONE_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 """Copied from the host's node to the tenant's."""
@@ -30,27 +38,56 @@ def addresses(machine: Machine) -> list[dict[str, str]]:
     ]
 
 
-def status_patch(node: Object, machine: Machine) -> dict[str, Any] | None:
-    """What to replace in the node's status, or None when it is right."""
+def status_patch(
+    node: Object, machine: Machine, now: datetime, *, overlay: bool
+) -> dict[str, Any] | None:
+    """What to change in the node's status, as a strategic merge patch, or None when it is right.
+
+    With an `overlay` the node has no pod network until flannel takes that condition back: kube-controller-manager
+    keeps pods away by it, which would find neither other nodes nor Services yet.
+    """
+    status: dict[str, Any] = {}
     wanted = addresses(machine)
-    if node.get("status", {}).get("addresses") == wanted:
-        return None
-    return {"status": {"addresses": wanted}}
+    if node.get("status", {}).get("addresses") != wanted:
+        status["addresses"] = [{"$patch": "replace"}, *wanted]
+    if overlay and _without(node, UNINITIALIZED) and not condition(node, NETWORK_UNAVAILABLE):
+        said = {
+            "type": NETWORK_UNAVAILABLE,
+            "status": "True",
+            "reason": "FlannelIsStarting",
+            "message": "flannel has not said yet that it runs on this node",
+            "lastTransitionTime": now.isoformat(timespec="seconds"),
+        }
+        status["conditions"] = [said]
+    return {"status": status} if status else None
+
+
+def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
+    """How long its pods wait yet, so that a slow processor makes the kubelet ready first; none when it is."""
+    age = now - datetime.fromisoformat(node["metadata"]["creationTimestamp"])
+    waits = _without(node, UNINITIALIZED) and not is_ready(node)
+    return max(timedelta(), provider(machine.provider).head_start - age) if waits else timedelta()
 
 
 def node_patch(
-    node: Object, machine: Machine, provider_id: str, host_labels: Mapping[str, str]
+    node: Object,
+    machine: Machine,
+    provider_id: str,
+    host_labels: Mapping[str, str],
+    *,
+    open_to_pods: bool = True,
 ) -> dict[str, Any] | None:
     """What to merge into the node once its addresses are right, or None when nothing is missing.
 
-    Removing the taint comes with it: whatever waits for that finds the node complete.
+    Removing the taint comes last, or with it: whatever waits for that finds the node complete.
     """
     meta, spec = node["metadata"], node.get("spec", {})
     patch: dict[str, Any] = {}
     if not spec.get("providerID"):
         patch.setdefault("spec", {})["providerID"] = provider_id
-    taints = spec.get("taints") or []
-    if kept := _without(taints):
+    if open_to_pods and (kept := _without(node, UNINITIALIZED)):
+        if is_true(node, NETWORK_UNAVAILABLE) and not _without(node, NO_NETWORK["key"]):
+            kept[0].append(NO_NETWORK)  # here and now: a scheduler is quicker than the controller
         patch.setdefault("spec", {})["taints"] = kept[0]
     if meta.get("annotations", {}).get(FLANNEL_ADDRESS) != machine.address:
         patch["metadata"] = {"annotations": {FLANNEL_ADDRESS: machine.address}}
@@ -62,9 +99,10 @@ def node_patch(
     return patch or None
 
 
-def _without(taints: list[dict[str, Any]]) -> tuple[list[dict[str, Any]]] | None:
-    """The taints without the one of a node that isn't initialised, in a tuple; None if it isn't there."""
-    kept = [taint for taint in taints if taint["key"] != UNINITIALIZED]
+def _without(node: Object, key: str) -> tuple[list[dict[str, Any]]] | None:
+    """The node's taints but the one of this key, in a tuple; None if it isn't there."""
+    taints = node.get("spec", {}).get("taints") or []
+    kept = [taint for taint in taints if taint["key"] != key]
     return (kept,) if len(kept) < len(taints) else None
 
 

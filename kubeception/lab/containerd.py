@@ -10,6 +10,8 @@ UPSTREAM = {"docker.io": "registry-1.docker.io"}
 """Where a registry is not served by the host its images are named after."""
 PAUSE = "registry.k8s.io/pause:3.10.1"
 SOCKET = "/run/containerd/containerd.sock"
+MIRRORS = "/etc/containerd/certs.d"
+"""Where it is told which registry serves whose images."""
 
 
 def config(*, raises_limits: bool) -> str:
@@ -41,7 +43,7 @@ max_concurrent_downloads = 8
 sandbox = "{PAUSE}"
 
 [plugins."io.containerd.cri.v1.images".registry]
-config_path = "/etc/containerd/certs.d"
+config_path = "{MIRRORS}"
 
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = {"false" if raises_limits else "true"}

@@ -17,13 +17,13 @@ from kubeception.kube.client import Cluster
 from kubeception.lab import addons, images, kubeadm, parts, preflight, state
 from kubeception.lab.addons import Wait
 from kubeception.lab.cgroup import Cgroups, has_usable_kvm
+from kubeception.lab.kept import fetch, forget_stale
 from kubeception.lab.network import Network, close_forwarding, open_forwarding, used_ranges
 from kubeception.lab.node import Node, delete_tree, enter
 from kubeception.lab.process import Process
 from kubeception.lab.registry import Registry
 from kubeception.lab.report import Report
 from kubeception.lab.repository import Reference, Repository
-from kubeception.lab.stale import forget_stale
 from kubeception.lab.state import Lab
 from kubeception.plan.versions import image
 
@@ -96,7 +96,10 @@ class Host:
             if deploying:
                 with self.report.phase("KubeVirt"):
                     deploying.result()
+                    disk = [partial(fetch, node, image("node-disk")) for node in (first, *others)]
+                    fetching = background.submit(in_parallel, disk)
                     self.wait("KubeVirt", 900, lambda: addons.kubevirt_missing(self.cluster))
+                    fetching.result()
 
     def publish(self, *, heavy: bool, kubevirt: bool = True) -> None:
         """Have those images in the registry that take a Debian installation, or the others."""

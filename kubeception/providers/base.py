@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -82,6 +82,8 @@ class NodeProvider(Protocol):
     """Kinds of host objects its machines are made of, the machine itself first; others are observed with it."""
     selector: ClassVar[str]
     """Label selector of those objects; empty for all of these kinds."""
+    head_start: ClassVar[timedelta] = timedelta()
+    """How long the kubelet of a new node has its machine to itself, to become ready, before pods start there."""
 
     def preflight(self, host: Cluster) -> None:
         """Raise KubeceptionError, naming what to install, when the host can't run such machines."""

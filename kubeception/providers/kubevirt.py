@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from kubeception import names
@@ -48,6 +48,7 @@ class KubeVirt(NodeProvider):
     name: ClassVar[str] = "kubevirt"
     kinds: ClassVar[tuple[str, ...]] = ("VirtualMachine", "VirtualMachineInstance")
     selector: ClassVar[str] = ""
+    head_start: ClassVar[timedelta] = timedelta(seconds=10)
 
     def preflight(self, host: Cluster) -> None:
         served = host.raw("/apis/kubevirt.io/v1")
@@ -147,7 +148,7 @@ def kernel_boot(disk: str) -> Object:
         "kernelPath": "/boot/vmlinux",
         "initrdPath": "/boot/initrd",
     }
-    return {"container": container, "kernelArgs": "console=ttyS0 net.ifnames=0 rw"}
+    return {"container": container, "kernelArgs": "console=ttyS0 loglevel=4 net.ifnames=0 rw"}
 
 
 def _machine(vm: Object, vmi: Object | None) -> Machine:

@@ -1,4 +1,5 @@
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -18,6 +19,7 @@ MACHINE = Machine(
     created=datetime(2026, 1, 2, tzinfo=UTC),
     address="10.244.0.9",
 )
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 USAGES = ["digital signature", "server auth"]
 
 
@@ -121,9 +123,10 @@ def test_a_new_node_gets_its_machines_address_then_all_the_rest() -> None:
             {"key": "mine", "effect": "NoSchedule"},
         ]
     )
-    assert nodes.status_patch(fresh, MACHINE) == {
+    assert nodes.status_patch(fresh, MACHINE, START, overlay=False) == {
         "status": {
             "addresses": [
+                {"$patch": "replace"},
                 {"type": "InternalIP", "address": "10.244.0.9"},
                 {"type": "Hostname", "address": "demo-workers-1"},
             ]
@@ -148,9 +151,53 @@ def test_a_new_node_gets_its_machines_address_then_all_the_rest() -> None:
     }
 
 
+def test_a_kubelet_has_a_while_to_become_ready_before_pods_start() -> None:
+    taint = {"key": nodes.UNINITIALIZED, "effect": "NoSchedule"}
+    fresh = node(taints=[taint])
+    fresh["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
+    machine = replace(MACHINE, provider="kubevirt")
+    seconds = [
+        nodes.head_start(fresh, machine, datetime(2026, 1, 2, 3, 4, second, tzinfo=UTC)).seconds
+        for second in (5, 12, 15, 40)
+    ]
+    assert seconds == [10, 3, 0, 0]
+    assert not nodes.head_start(fresh, replace(MACHINE, provider="pod"), START)
+    patch = nodes.node_patch(fresh, machine, "kubevirt://n/demo-workers-1", {}, open_to_pods=False)
+    assert patch
+    assert "taints" not in patch["spec"]
+
+    fresh["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert not nodes.head_start(fresh, machine, START)
+
+
+def test_no_pod_comes_before_flannel_says_that_it_runs() -> None:
+    fresh = node(taints=[{"key": nodes.UNINITIALIZED, "effect": "NoSchedule"}])
+    fresh["status"]["addresses"] = nodes.addresses(MACHINE)
+    patch = nodes.status_patch(fresh, MACHINE, START, overlay=True)
+    assert patch
+    (said,) = patch["status"]["conditions"]
+    assert (said["type"], said["status"]) == ("NetworkUnavailable", "True")
+
+    fresh["status"]["conditions"] = [said]
+    assert nodes.status_patch(fresh, MACHINE, START, overlay=True) is None
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    assert patch
+    assert patch["spec"]["taints"] == [nodes.NO_NETWORK]
+
+    fresh["spec"]["taints"].append(nodes.NO_NETWORK)
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    assert patch
+    assert patch["spec"]["taints"] == [nodes.NO_NETWORK]
+
+    fresh["status"]["conditions"] = [{**said, "status": "False"}]
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    assert patch
+    assert patch["spec"]["taints"] == [nodes.NO_NETWORK]  # others put it there: theirs to remove
+
+
 def test_a_complete_node_is_left_alone() -> None:
     done = node(providerID="kubevirt://n/demo-workers-1")
     done["metadata"]["annotations"] = {nodes.FLANNEL_ADDRESS: "10.244.0.9"}
     done["status"]["addresses"] = nodes.addresses(MACHINE)
-    assert nodes.status_patch(done, MACHINE) is None
+    assert nodes.status_patch(done, MACHINE, START, overlay=True) is None
     assert nodes.node_patch(done, MACHINE, "kubevirt://n/demo-workers-1", {}) is None

@@ -1,4 +1,4 @@
-from kubeception.lab.stale import differing, kept
+from kubeception.lab.kept import differing, table
 
 LISTING = """\
 REF                          TYPE                                       DIGEST   SIZE     PLATFORMS   LABELS
@@ -8,7 +8,7 @@ quay.io/app:1                application/vnd.oci.image.manifest.v1+json sha256:b
 
 
 def test_the_table_is_read() -> None:
-    assert kept(LISTING) == {
+    assert table(LISTING) == {
         "registry.k8s.io/pause:3.10.1": "sha256:a",
         "quay.io/app:1": "sha256:b",
     }
@@ -20,8 +20,8 @@ def test_only_what_changed_is_stale() -> None:
         "quay.io/app:1": "sha256:c",
         "quay.io/new:1": "sha256:d",
     }
-    assert differing(kept(LISTING), wanted) == ["quay.io/app:1"]
+    assert differing(table(LISTING), wanted) == ["quay.io/app:1"]
 
 
 def test_what_the_registry_lacks_is_left_alone() -> None:
-    assert differing(kept(LISTING), {"quay.io/app:1": ""}) == []
+    assert differing(table(LISTING), {"quay.io/app:1": ""}) == []

@@ -1,8 +1,9 @@
-"""Images a node keeps under a name that means another by now: a kubelet never asks a second time for what it has."""
+"""Images a node keeps: not those whose name means another by now, for a kubelet never asks a second time."""
 
 from collections.abc import Iterable, Mapping
 
 from kubeception.lab.command import output
+from kubeception.lab.containerd import MIRRORS
 from kubeception.lab.node import Node, enter
 from kubeception.lab.repository import Reference, Repository
 
@@ -11,11 +12,17 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 
 def forget_stale(node: Node, names: Iterable[str]) -> None:
     """Take those of these images off the node that the lab's registry has anew; what runs of them runs on."""
-    listing = output(enter(node.place, [*CTR, "list"]), node.report, doing="listing images")
     wanted = {name: digest(node.place.lab.registry, name) for name in names}
-    if stale := differing(kept(listing), wanted):
+    if stale := differing(kept(node), wanted):
         argv = enter(node.place, [*CTR, "remove", *stale])
         output(argv, node.report, doing="removing images that were made anew")
+
+
+def fetch(node: Node, name: str) -> None:
+    """Have an image on the node before the first pod that wants it."""
+    if name not in kept(node):
+        argv = [*CTR, "pull", "--hosts-dir", MIRRORS, name]
+        output(enter(node.place, argv), node.report, doing=f"pulling {name}")
 
 
 def digest(registry: str, name: str) -> str:
@@ -24,8 +31,14 @@ def digest(registry: str, name: str) -> str:
     return Repository(registry, reference.repository).digest(reference.tag)
 
 
-def kept(listing: str) -> Mapping[str, str]:
-    """Name → digest, out of the table that ctr prints: name, media type, digest and more."""
+def kept(node: Node) -> Mapping[str, str]:
+    """Name → digest of what a node has."""
+    argv = enter(node.place, [*CTR, "list"])
+    return table(output(argv, node.report, doing="listing images"))
+
+
+def table(listing: str) -> Mapping[str, str]:
+    """The same, out of what ctr prints: name, media type, digest and more."""
     rows = [line.split() for line in listing.splitlines()[1:]]
     return {row[0]: row[2] for row in rows if len(row) > 2}
 
