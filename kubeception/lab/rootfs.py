@@ -76,6 +76,8 @@ def archive(root: Root, cache: Path, report: Report) -> Path:
     environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(work)}
     hint = "the Debian mirror must be reachable; it is the one in /etc/apt"
     run(argv, report, doing=f"unpacking Debian for {root.name}", hint=hint, env=environment)
+    for older in target.parent.glob(f"{root.name}-*.tar.zst"):
+        older.unlink()
     draft.replace(target)
     shutil.rmtree(work)
     return target

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeception.kube.client import listens
+from kubeception.lab import guest
 from kubeception.lab.state import cache_folder
 
 STUBS = {
@@ -89,7 +90,7 @@ def run(*argv: str) -> str:
 
 def build(root: Path) -> str:
     """The root filesystem, with users and what a node needs; the private key of the users."""
-    (archive,) = (cache_folder() / "rootfs").glob("node-*.tar.zst")
+    archive = cache_folder() / "rootfs" / f"node-{guest.NODE.fingerprint()}.tar.zst"
     root.mkdir()
     run("tar", "--zstd", "--numeric-owner", "-xpf", str(archive), "-C", str(root))
     for name, body in STUBS.items():
