@@ -15,8 +15,8 @@ KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
 LAB := test
 IN_LAB = trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
   $(KUBECEPTION) lab up --name $(LAB) --no-merge; export KUBECEPTION_LAB=$(LAB);
-# They wait more than they work: two files at a time.
-INTEGRATION = $(BIN)/pytest --numprocesses 2 --dist loadfile tests/integration tests/fault
+# They wait more than they work: three files at a time.
+ABREAST = $(BIN)/pytest --numprocesses 3 --dist loadfile tests/integration tests/fault
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
 PACKAGES := python3-venv runc iproute2 nftables
@@ -44,7 +44,7 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 ##@ Test
 
 test: packages lint type unit ## all of it, the quickest first: this is what CI runs
-	$(IN_LAB) $(INTEGRATION); $(BIN)/pytest tests/e2e
+	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
@@ -56,7 +56,7 @@ coverage: venv ## which lines and branches the unit tier reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/golden
 
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
-	$(INTEGRATION)
+	$(ABREAST)
 
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
