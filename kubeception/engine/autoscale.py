@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kubeception.api.lifecycle import Autoscaling, duration
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
-from kubeception.engine.nodes import NETWORK_UNAVAILABLE
+from kubeception.engine.nodes import NETWORK_UNAVAILABLE, is_open
 from kubeception.kube.conditions import condition
 from kubeception.plan.facts import Object
 from kubeception.plan.quantity import number
@@ -204,13 +204,17 @@ class _State:
             node is not None
             and bool(machine.joined_instance)
             and condition(node, "Ready").get("status") == "True"
-            and condition(node, NETWORK_UNAVAILABLE).get("status") != "True"
+            and is_open(node)
             and not node.get("spec", {}).get("unschedulable")
         )
 
     def _young(self, machine: Machine) -> bool:
-        since = condition(self.nodes[machine.name], "Ready").get("lastTransitionTime")
-        return bool(since) and self.now - datetime.fromisoformat(str(since)) < YOUNG
+        node = self.nodes[machine.name]
+        turned = (condition(node, name) for name in ("Ready", NETWORK_UNAVAILABLE))
+        moments = [
+            str(found["lastTransitionTime"]) for found in turned if found.get("lastTransitionTime")
+        ]
+        return any(self.now - datetime.fromisoformat(moment) < YOUNG for moment in moments)
 
     def _holding(self, machine: Machine) -> list[Object]:
         """The pods for which a node stays."""

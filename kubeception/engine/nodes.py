@@ -69,6 +69,11 @@ def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
     return max(timedelta(), provider(machine.provider).head_start - age) if waits else timedelta()
 
 
+def is_open(node: Object) -> bool:
+    """Whether pods may come: neither of the taints of a new node is left, which go after what they stand for."""
+    return not (_without(node, UNINITIALIZED) or _without(node, NO_NETWORK["key"]))
+
+
 def node_patch(
     node: Object,
     machine: Machine,

@@ -13,6 +13,7 @@ from kubeception.engine.autoscale import (
     tolerates,
     wants,
 )
+from kubeception.engine.nodes import NO_NETWORK
 from kubeception.providers.base import Machine, Phase
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -103,6 +104,20 @@ def test_a_node_that_just_became_ready_is_counted_on_and_later_no_more() -> None
     assert sized([one], pod("a"), full, machines=ready, nodes=(young,)).replicas == {"w": 2}
     old = node("w-1")
     assert sized([one], pod("a"), machines=ready, nodes=(old,)).replicas == {"w": 2}
+
+
+def test_a_node_that_waits_for_its_network_is_counted_on_until_the_scheduler_had_its_moment() -> (
+    None
+):
+    closed = node("w-1")
+    closed["spec"]["taints"] = [NO_NETWORK]
+    one, ready = pool(replicas=1), (machine("w-1"),)
+    assert sized([one], pod("a"), machines=ready, nodes=(closed,)).replicas == {"w": 1}
+    said = {"type": "NetworkUnavailable", "status": "False"}
+    closed["status"]["conditions"].append({**said, "lastTransitionTime": "2026-01-02T11:59:59Z"})
+    assert sized([one], pod("a"), machines=ready, nodes=(closed,)).replicas == {"w": 1}
+    del closed["spec"]["taints"]
+    assert sized([one], pod("a"), machines=ready, nodes=(closed,)).replicas == {"w": 1}
 
 
 @pytest.mark.parametrize(
