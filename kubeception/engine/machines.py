@@ -184,7 +184,8 @@ class Machines:
         node = self.by_node.get(machine.name)
         if node is None:
             return "Booting" if machine.phase is Phase.RUNNING else "Starting"
-        return "Ready" if machine.joined_instance and is_ready(node) else "Joined"
+        initialised = machine.joined_instance and not nodes.is_uninitialized(node)
+        return "Ready" if initialised and is_ready(node) else "Joined"
 
     # a machine becomes a node
 
@@ -210,8 +211,12 @@ class Machines:
             self._look_at(now + waits)
         patch = nodes.node_patch(node, machine, provider_id, labels, open_to_pods=not waits)
         if patch:
-            with suppress(ConflictError):  # it has changed since: seen at the next look
+            try:
                 node = tenant.patch("Node", machine.name, patch) or node
+            except (
+                ConflictError
+            ):  # kube-controller-manager was quicker: the next look sees what it wrote
+                self._look_at(now)
         self.by_node[machine.name] = node
         if machine.joined_instance != machine.instance:
             self._annotate(machine, names.INSTANCE_ANNOTATION, machine.instance)

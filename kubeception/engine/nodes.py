@@ -50,7 +50,7 @@ def status_patch(
     wanted = addresses(machine)
     if node.get("status", {}).get("addresses") != wanted:
         status["addresses"] = [{"$patch": "replace"}, *wanted]
-    if overlay and _without(node, UNINITIALIZED) and not condition(node, NETWORK_UNAVAILABLE):
+    if overlay and is_uninitialized(node) and not condition(node, NETWORK_UNAVAILABLE):
         said = {
             "type": NETWORK_UNAVAILABLE,
             "status": "True",
@@ -65,13 +65,18 @@ def status_patch(
 def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
     """How long its pods wait yet, so that a slow processor makes the kubelet ready first; none when it is."""
     age = now - datetime.fromisoformat(node["metadata"]["creationTimestamp"])
-    waits = _without(node, UNINITIALIZED) and not is_ready(node)
+    waits = is_uninitialized(node) and not is_ready(node)
     return max(timedelta(), provider(machine.provider).head_start - age) if waits else timedelta()
+
+
+def is_uninitialized(node: Object) -> bool:
+    """Whether it waits yet to be told what its machine is."""
+    return _without(node, UNINITIALIZED) is not None
 
 
 def is_open(node: Object) -> bool:
     """Whether pods may come: neither of the taints of a new node is left, which go after what they stand for."""
-    return not (_without(node, UNINITIALIZED) or _without(node, NO_NETWORK["key"]))
+    return not is_uninitialized(node) and _without(node, NO_NETWORK["key"]) is None
 
 
 def node_patch(

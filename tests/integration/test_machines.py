@@ -28,6 +28,7 @@ from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
 from kubeception.kube.client import Cluster, Object
 from kubeception.plan.context import PlanContext
+from kubeception.providers.base import Machine
 from tests.integration.servers import ApiServer
 
 ADDRESS = "10.244.0.9"
@@ -249,6 +250,27 @@ def test_a_pool_gets_its_machines_each_with_a_token_of_its_own(world: World) -> 
         assert token in files["/etc/kubernetes/discovery.conf"]
     world.step()
     assert world.vms() == machines
+
+
+def test_a_node_that_somebody_else_changed_is_not_ready_before_it_was_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = nodes.node_patch
+
+    def too_late(node: Object, machine: Machine, *args: Any, **options: Any) -> Object | None:
+        monkeypatch.setattr(nodes, "node_patch", told)
+        patch = told(node, machine, *args, **options)
+        world.tenant.patch("Node", machine.name, {"metadata": {"labels": {"quicker": "yes"}}})
+        return patch
+
+    world.scale(1)
+    world.step(2)
+    world.start()
+    monkeypatch.setattr(nodes, "node_patch", too_late)
+    assert [found.state for found in world.step().machines] == ["Joined"]
+    assert [found.state for found in world.step().machines] == ["Ready"]
+    taints = world.node(world.vms()[0])["spec"]["taints"]
+    assert nodes.UNINITIALIZED not in [taint["key"] for taint in taints]
 
 
 def test_a_node_is_told_what_its_machine_is_and_its_token_goes(world: World) -> None:
