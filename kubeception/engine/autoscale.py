@@ -14,6 +14,8 @@ from typing import Any, Final
 from kubeception.api.lifecycle import Autoscaling, duration
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.engine.nodes import NETWORK_UNAVAILABLE, is_open
+from kubeception.engine.observe import is_ready
+from kubeception.engine.pods import ended, of_daemonset, stays, tolerates
 from kubeception.kube.conditions import condition
 from kubeception.plan.facts import Object
 from kubeception.plan.quantity import number
@@ -91,7 +93,7 @@ def starved(pod: Object) -> bool:
         and not pod.get("status", {}).get("nominatedNodeName")
         and "deletionTimestamp" not in meta
         and meta.get("namespace") not in SYSTEM
-        and not _of_daemonset(pod)
+        and not of_daemonset(pod)
     )
 
 
@@ -203,7 +205,7 @@ class _State:
         return (
             node is not None
             and bool(machine.joined_instance)
-            and condition(node, "Ready").get("status") == "True"
+            and is_ready(node)
             and is_open(node)
             and not node.get("spec", {}).get("unschedulable")
         )
@@ -221,7 +223,7 @@ class _State:
         return [
             pod
             for pod in self.on.get(machine.name, ())
-            if pod["metadata"].get("namespace") not in SYSTEM and not _stays(pod)
+            if pod["metadata"].get("namespace") not in SYSTEM and not stays(pod)
         ]
 
     def _has_room_elsewhere(self, machine: Machine) -> bool:
@@ -250,7 +252,7 @@ class _State:
         most: Amounts = {}
         for pods in self.on.values():
             here: Amounts = {}
-            for pod in filter(_of_daemonset, pods):
+            for pod in filter(of_daemonset, pods):
                 for key, amount in requested(pod).items():
                     here[key] = here.get(key, 0.0) + amount
             most = {key: max(most.get(key, 0.0), here.get(key, 0.0)) for key in {*most, *here}}
@@ -315,40 +317,13 @@ def _size_of(place: Place) -> tuple[float, float]:
 
 
 def _runs(pod: Object) -> bool:
-    placed = bool(pod.get("spec", {}).get("nodeName"))
-    return placed and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _of_daemonset(pod: Object) -> bool:
-    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ()))
-
-
-def _stays(pod: Object) -> bool:
-    """Whether it ends with its node and nothing is lost."""
-    mirror = "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
-    return mirror or _of_daemonset(pod)
+    return bool(pod.get("spec", {}).get("nodeName")) and not ended(pod)
 
 
 def _must_stay(pod: Object) -> bool:
     """Whether nobody would make it anew, or its owner says so."""
     meta = pod["metadata"]
     return not meta.get("ownerReferences") or meta.get("annotations", {}).get(KEEP) == "false"
-
-
-def tolerates(pod: Object, taints: Iterable[Object]) -> bool:
-    """Whether a pod may run on a node with these taints."""
-    known = pod.get("spec", {}).get("tolerations", ())
-    hard = [taint for taint in taints if taint["effect"] in ("NoSchedule", "NoExecute")]
-    return all(any(_fits(toleration, taint) for toleration in known) for taint in hard)
-
-
-def _fits(toleration: Object, taint: Object) -> bool:
-    if toleration.get("effect", "") not in ("", taint["effect"]):
-        return False
-    key, exists = toleration.get("key", ""), toleration.get("operator") == "Exists"
-    if key not in ("", taint["key"]) or (not key and not exists):
-        return False
-    return exists or toleration.get("value", "") == taint.get("value", "")
 
 
 def wants(pod: Object, labels: Mapping[str, str]) -> bool:

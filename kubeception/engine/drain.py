@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from kubeception.engine.pods import CORDONED, ended, stays, tolerates
 from kubeception.errors import ApiError, ConflictError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
-
-UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
-"""The taint of a cordoned node: who tolerates it comes back at once."""
 
 
 def leaves(pod: Object) -> bool:
@@ -17,21 +14,7 @@ def leaves(pod: Object) -> bool:
 
     Those of DaemonSets, static ones, ended ones and those that tolerate a cordoned node need not.
     """
-    meta, spec = pod["metadata"], pod.get("spec", {})
-    if "kubernetes.io/config.mirror" in meta.get("annotations", {}):
-        return False
-    if any(owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", ())):
-        return False
-    if any(_tolerates(toleration) for toleration in spec.get("tolerations", ())):
-        return False
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _tolerates(toleration: Object) -> bool:
-    """As the scheduler has it: without a key Exists is any taint, without an effect any effect."""
-    key, operator = toleration.get("key", ""), toleration.get("operator", "Equal")
-    fits = key == UNSCHEDULABLE or (not key and operator == "Exists")
-    return fits and toleration.get("effect", "") in ("", "NoSchedule")
+    return not (stays(pod) or ended(pod) or tolerates(pod, [CORDONED]))
 
 
 @dataclass(frozen=True)

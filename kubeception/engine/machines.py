@@ -213,9 +213,8 @@ class Machines:
         if patch:
             try:
                 node = tenant.patch("Node", machine.name, patch) or node
-            except (
-                ConflictError
-            ):  # kube-controller-manager was quicker: the next look sees what it wrote
+            except ConflictError:
+                # kube-controller-manager was quicker: the next look sees what it wrote
                 self._look_at(now)
         self.by_node[machine.name] = node
         if machine.joined_instance != machine.instance:

@@ -71,12 +71,12 @@ def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
 
 def is_uninitialized(node: Object) -> bool:
     """Whether it waits yet to be told what its machine is."""
-    return _without(node, UNINITIALIZED) is not None
+    return _is_tainted(node, UNINITIALIZED)
 
 
 def is_open(node: Object) -> bool:
     """Whether pods may come: neither of the taints of a new node is left, which go after what they stand for."""
-    return not is_uninitialized(node) and _without(node, NO_NETWORK["key"]) is None
+    return not is_uninitialized(node) and not _is_tainted(node, NO_NETWORK["key"])
 
 
 def node_patch(
@@ -95,10 +95,11 @@ def node_patch(
     patch: dict[str, Any] = {}
     if not spec.get("providerID"):
         patch.setdefault("spec", {})["providerID"] = provider_id
-    if open_to_pods and (kept := _without(node, UNINITIALIZED)):
-        if is_true(node, NETWORK_UNAVAILABLE) and not _without(node, NO_NETWORK["key"]):
-            kept[0].append(NO_NETWORK)  # here and now: a scheduler is quicker than the controller
-        patch.setdefault("spec", {})["taints"] = kept[0]
+    if open_to_pods and is_uninitialized(node):
+        kept = [taint for taint in spec["taints"] if taint["key"] != UNINITIALIZED]
+        if is_true(node, NETWORK_UNAVAILABLE) and not _is_tainted(node, NO_NETWORK["key"]):
+            kept.append(NO_NETWORK)  # here and now: a scheduler is quicker than the controller
+        patch.setdefault("spec", {})["taints"] = kept
     if meta.get("annotations", {}).get(FLANNEL_ADDRESS) != machine.address:
         patch["metadata"] = {"annotations": {FLANNEL_ADDRESS: machine.address}}
     zones = {key: host_labels[key] for key in ZONE_LABELS if key in host_labels}
@@ -109,11 +110,8 @@ def node_patch(
     return patch or None
 
 
-def _without(node: Object, key: str) -> tuple[list[dict[str, Any]]] | None:
-    """The node's taints but the one of this key, in a tuple; None if it isn't there."""
-    taints = node.get("spec", {}).get("taints") or []
-    kept = [taint for taint in taints if taint["key"] != key]
-    return (kept,) if len(kept) < len(taints) else None
+def _is_tainted(node: Object, key: str) -> bool:
+    return any(taint["key"] == key for taint in node.get("spec", {}).get("taints") or ())
 
 
 def is_pending(csr: Object) -> bool:

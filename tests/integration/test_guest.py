@@ -30,3 +30,13 @@ def test_a_machine_asks_for_name_servers_until_it_has_one(tmp_path: Path) -> Non
     servers = (tmp_path / "etc/resolv.conf").read_text()
     assert servers == "nameserver 192.0.2.1\nnameserver 2001:db8::1\n"
     assert template.read_text() == '"mtu": 1400,\n'
+
+
+def test_what_can_wait_waits_for_idle_processors(tmp_path: Path) -> None:
+    load = tmp_path / "loadavg"
+    argv = ["sh", str(guest.FILES / "usr/local/sbin/wait-for-leisure"), str(load)]
+    load.write_text("0.99 9999.00 9999.00 1/1 1\n")
+    subprocess.run(argv, check=True, timeout=5)
+    load.write_text("9999.00 0.00 0.00 1/1 1\n")
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(argv, check=True, timeout=1)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kubeception import names
 from kubeception.api.lifecycle import Health, duration
-from kubeception.engine import drain, nodes
+from kubeception.engine import nodes, pods
 from kubeception.engine.autoscale import starved
 from kubeception.engine.changes import Changes
 from kubeception.engine.machines import DRAIN_LIMIT
@@ -410,7 +410,7 @@ def test_a_pools_own_time_ends_its_drains(world: World) -> None:
 
 def test_a_pod_that_would_come_back_holds_no_drain(world: World) -> None:
     machine = world.ready_machine()
-    world.pod("stays", machine, tolerations=[{"key": drain.UNSCHEDULABLE, "operator": "Exists"}])
+    world.pod("stays", machine, tolerations=[{"key": pods.CORDONED["key"], "operator": "Exists"}])
     world.scale(0)
     world.step()
     assert world.vms() == []

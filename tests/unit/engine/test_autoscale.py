@@ -10,10 +10,10 @@ from kubeception.engine.autoscale import (
     autoscale,
     requested,
     starved,
-    tolerates,
     wants,
 )
 from kubeception.engine.nodes import NO_NETWORK
+from kubeception.engine.pods import tolerates
 from kubeception.providers.base import Machine, Phase
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from kubeception.engine import drain
+from kubeception.engine import drain, pods
 
 ANY = {"operator": "Exists"}
-CORDON = {"key": drain.UNSCHEDULABLE, "operator": "Exists", "effect": "NoSchedule"}
+CORDON = {"key": pods.CORDONED["key"], "operator": "Exists", "effect": "NoSchedule"}
 OTHER = {"key": "example.com/gpu", "operator": "Exists"}
 EVICTING = {"operator": "Exists", "effect": "NoExecute"}
 
