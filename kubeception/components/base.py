@@ -1,6 +1,6 @@
 """What a component of a tenant cluster is: the objects it wants, and when they are ready."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -26,12 +26,22 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Awaited:
+    """Objects of a kind in the control plane's namespace, such as matter."""
+
+    kind: str
+    matters: Callable[[Object], bool]
+
+
+@dataclass(frozen=True)
 class Readiness:
     """How far a component is, why, and in words."""
 
     state: State
     reason: Reason
     message: str = ""
+    until: Awaited | None = None
+    """What may end the wait, where that is nothing the component writes."""
 
     @property
     def ok(self) -> bool:
@@ -42,8 +52,10 @@ class Readiness:
         return cls(State.READY, reason, message)
 
     @classmethod
-    def waiting(cls, message: str, reason: Reason = Reason.WAITING) -> "Readiness":
-        return cls(State.WAITING, reason, message)
+    def waiting(
+        cls, message: str, reason: Reason = Reason.WAITING, until: Awaited | None = None
+    ) -> "Readiness":
+        return cls(State.WAITING, reason, message, until)
 
     @classmethod
     def failed(cls, message: str, reason: Reason = Reason.FAILED) -> "Readiness":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kubeception import names
 from kubeception.api.reasons import Reason
-from kubeception.components.base import Component, Readiness, deployment_ready
+from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
@@ -60,19 +60,27 @@ class ControlPlane(Component):
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
         deployment = seen.get(("Deployment", ctx.namespace, "control-plane"))
         if deployment is None and _comes_too_early(ctx):
-            return Readiness.waiting("waits for etcd and its volume", Reason.DATASTORE_NOT_READY)
+            until = Awaited("Pod", _placed)
+            return Readiness.waiting("waits for etcd's volume", Reason.DATASTORE_NOT_READY, until)
         return deployment_ready(deployment)
+
+
+def _placed(pod: Object) -> bool:
+    """Whether a pod has a node, and with that its volumes."""
+    return bool(pod["spec"].get("nodeName"))
 
 
 def _comes_too_early(ctx: PlanContext) -> bool:
     """Whether a first start would wait for a volume that is still being made.
 
-    kube-apiserver tries again after ever longer pauses, and gives up after 20 seconds.
+    kube-apiserver tries again after ever longer pauses, and gives up after 20 seconds. etcd listens sooner
+    after its pod got a node than kube-apiserver asks.
     """
     etcd = ctx.seen("StatefulSet", "etcd")
     if etcd is None or "status" not in etcd or ctx.seen("Deployment", "control-plane"):
         return False  # nothing, something on paper, or a cluster that has started before
-    return bool(etcd["spec"].get("volumeClaimTemplates")) and not deployment_ready(etcd).ok
+    pod = ctx.seen("Pod", "etcd-0")
+    return bool(etcd["spec"].get("volumeClaimTemplates")) and (pod is None or not _placed(pod))
 
 
 def _encryption(ctx: PlanContext) -> Object:

@@ -4,8 +4,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
+from kubeception import names
+from kubeception.components.base import daemonset_ready, deployment_ready
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 from kubeception.plan.facts import Key, key_of
@@ -16,9 +19,32 @@ NAP_SECONDS: Final = 0.5
 """The longest uninterrupted sleep: a signal that comes while a thread falls asleep, or that another
 thread takes, does not end the sleep, and is seen when it is over."""
 BEATS: Final = frozenset(
-    {"lastHeartbeatTime", "lastProbeTime", "lastUpdateTime", "managedFields", "resourceVersion"}
+    {
+        "deployment.kubernetes.io/revision",
+        "lastHeartbeatTime",
+        "lastProbeTime",
+        "lastUpdateTime",
+        "managedFields",
+        "resourceVersion",
+    }
 )
 """Fields that change without anything having changed."""
+
+
+def _of_pod(pod: Object) -> Any:
+    """The status of a pod, unless it is one of a control plane, whose workload is looked at."""
+    labels = pod["metadata"].get("labels", {})
+    return None if labels.keys() >= {names.CLUSTER_LABEL, names.COMPONENT_LABEL} else pod["status"]
+
+
+STATUS: Final[Mapping[str, Callable[[Object], Any]]] = {
+    "APIService": lambda _: None,
+    "DaemonSet": daemonset_ready,
+    "Deployment": deployment_ready,
+    "Pod": _of_pod,
+    "StatefulSet": deployment_ready,
+}
+"""All that a pass looks at in the status of a kind that tells of its way there in many small steps."""
 
 
 class Changes:
@@ -30,6 +56,8 @@ class Changes:
         self._watches: dict[tuple[Cluster, str, str, str, str], Watch] = {}
         self._known: dict[tuple[Cluster, Key], int] = {}
         self._versions: dict[tuple[Cluster, Key], str] = {}
+        self._news: dict[tuple[Cluster, Key], str | None] = {}
+        self._called = False
 
     def watch_all(
         self,
@@ -60,11 +88,14 @@ class Changes:
 
     def saw(self, cluster: Cluster, objects: Iterable[Object]) -> None:
         """A pass has read or written these: to hear of them as they were then is no news."""
+        read = {(cluster, key_of(obj)): obj for obj in objects}
         versions = {
-            (cluster, key_of(obj)): obj["metadata"].get("resourceVersion", "") for obj in objects
+            place: obj["metadata"].get("resourceVersion", "") for place, obj in read.items()
         }
+        known = {place: _essence(obj) for place, obj in read.items() if obj["kind"] in STATUS}
         with self._lock:
             self._versions.update(versions)
+            self._known.update(known)
 
     def forget(self, cluster: Cluster) -> None:
         """Watch nothing of this API server any more."""
@@ -77,16 +108,32 @@ class Changes:
 
     def wake(self) -> None:
         """Something happened."""
+        self._called = True
+        self._woken.set()
+
+    def _tell(self) -> None:
+        """Somebody else changed something, or what was written comes back."""
         self._woken.set()
 
     def wait(self, seconds: float) -> None:
         """Return when something happened since the last return, at the latest after these seconds."""
         deadline = time.monotonic() + seconds
-        while not self._woken.wait(min(max(deadline - time.monotonic(), 0), NAP_SECONDS)):
-            if time.monotonic() >= deadline:
+        while True:
+            left = deadline - time.monotonic()
+            if self._woken.wait(min(max(left, 0), NAP_SECONDS)):
+                threading.Event().wait(SETTLE_SECONDS)
+                if self._happened():
+                    return
+            elif left <= 0:
                 return
-        threading.Event().wait(SETTLE_SECONDS)
-        self._woken.clear()
+
+    def _happened(self) -> bool:
+        """Whether what was heard is other than what passes have read or written since."""
+        with self._lock:
+            called, self._called = self._called, False
+            news, self._news = self._news, {}
+            self._woken.clear()
+            return called or any(self._versions.get(place) != news[place] for place in news)
 
     def close(self) -> None:
         """End all watches."""
@@ -98,7 +145,8 @@ class Changes:
     def _heard(self, cluster: Cluster, event: str, obj: Object) -> None:
         kind = obj.get("kind", "")
         place = (cluster, key_of({"kind": kind, **obj}))
-        essence = 0 if event == "DELETED" else hash(json.dumps(_essence(obj), sort_keys=True))
+        version = obj["metadata"].get("resourceVersion")
+        essence = 0 if event == "DELETED" else _essence({"kind": kind, **obj})
         with self._lock:
             same = self._known.get(place) == essence
             if event == "DELETED":
@@ -106,15 +154,25 @@ class Changes:
                 self._versions.pop(place, None)
             else:
                 self._known[place] = essence
-                same |= self._versions.get(place) == obj["metadata"].get("resourceVersion")
+                same |= self._versions.get(place) == version
+            if not same:
+                self._news[place] = None if event == "DELETED" else version
         if not same:
-            self.wake()
+            self._tell()
 
 
-def _essence(value: Any) -> Any:
+def _essence(obj: Object) -> int:
+    """Of an object, what matters when it changes."""
+    if status := STATUS.get(obj["kind"]):
+        with suppress(AttributeError, KeyError, TypeError):  # whatever a tenant's API server says
+            obj = {**obj, "status": repr(status(obj))}
+    return hash(json.dumps(_steady(obj), sort_keys=True))
+
+
+def _steady(value: Any) -> Any:
     """A value without what changes by itself."""
     if isinstance(value, Mapping):
-        return {key: _essence(item) for key, item in value.items() if key not in BEATS}
+        return {key: _steady(item) for key, item in value.items() if key not in BEATS}
     if isinstance(value, list):
-        return [_essence(item) for item in value]
+        return [_steady(item) for item in value]
     return value

@@ -20,21 +20,17 @@ from kubeception.providers import PROVIDERS
 CONTROL_PLANE_KINDS: Final = (
     "ConfigMap",
     "Deployment",
-    "LimitRange",
     "NetworkPolicy",
     "PersistentVolumeClaim",
-    "PodDisruptionBudget",
-    "ResourceQuota",
-    "Role",
+    "Pod",
     "RoleBinding",
     "Secret",
     "Service",
-    "ServiceAccount",
     "StatefulSet",
 )
-"""What components may put into a tenant's control plane namespace."""
+"""What components put into a tenant's control plane namespace, and what its controllers add that they look at."""
 
-NODES_KINDS: Final = ("LimitRange", "NetworkPolicy", "ResourceQuota", "RoleBinding", "Secret")
+NODES_KINDS: Final = ("NetworkPolicy", "RoleBinding", "Secret")
 """What is in a tenant's nodes namespace, beside the machines."""
 
 TENANT_KINDS: Final = (
@@ -42,23 +38,16 @@ TENANT_KINDS: Final = (
     "ClusterRole",
     "ClusterRoleBinding",
     "ConfigMap",
-    "CustomResourceDefinition",
     "DaemonSet",
     "Deployment",
     "Namespace",
-    "NetworkPolicy",
-    "PodDisruptionBudget",
-    "PriorityClass",
     "Role",
     "RoleBinding",
-    "Secret",
     "Service",
     "ServiceAccount",
     "StorageClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
 )
-"""What components may put into the tenant itself."""
+"""What components put into the tenant itself."""
 
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 CONTROL_PLANE_ROLE: Final = "node-role.kubernetes.io/control-plane"

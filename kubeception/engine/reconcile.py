@@ -10,7 +10,7 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
-from kubeception.components.base import Component, Readiness, Side
+from kubeception.components.base import Awaited, Component, Readiness, Side
 from kubeception.engine import access, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
@@ -263,7 +263,10 @@ class Pass:
         except KubeceptionError as error:
             self._refused(component, error)
             return ctx
-        self.report.record(component, component.ready(ctx, {key_of(o): o for o in seen}))
+        readiness = component.ready(ctx, {key_of(o): o for o in seen})
+        self.report.record(component, readiness)
+        if readiness.until:
+            self._await(ctx, readiness.until)
         return ctx
 
     def _apply(self, component: Component, ctx: PlanContext) -> tuple[list[Object], PlanContext]:
@@ -291,6 +294,12 @@ class Pass:
         changes, labels = self.engine.changes, f"{names.CLUSTER_LABEL}={ctx.id}"
         for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in seen):
             changes.watch_all(self.engine.host, [kind], namespace, labels=labels)
+
+    def _await(self, ctx: PlanContext, awaited: Awaited) -> None:
+        """Hear of it when there is what a component waits for and doesn't write."""
+        kinds, labels = [awaited.kind], f"{names.CLUSTER_LABEL}={ctx.id}"
+        place, only = ctx.namespace, awaited.matters
+        self.engine.changes.watch_all(self.engine.host, kinds, place, labels=labels, only=only)
 
     def _machines(self, ctx: PlanContext) -> PlanContext:
         """Work on the machines; the context with the sizes that autoscaled pools have now."""

@@ -9,7 +9,7 @@ from kubeception.engine.changes import Changes
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 
-OWN: Final = frozenset({"ConfigMap", "Secret"})
+OWN: Final = frozenset({"ConfigMap", "Pod", "Secret"})
 """Read in a tenant's namespaces only: cluster-wide they would be everybody's."""
 
 Told = Callable[[str, Object], None]
@@ -83,6 +83,9 @@ class TenantChanges(Changes):
 
     def wake(self) -> None:
         super().wake()
+        self._told()
+
+    def _tell(self) -> None:
         self._told()
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ PROBE = {
 """A Deployment that asks whether the controllers work; its pod needs no node for that."""
 
 
-def until(look: Callable[[], T | None], seconds: float = 300, pause: float = 0.02) -> T:
+def until(look: Callable[[], T | None], seconds: float = 300, pause: float = 0.05) -> T:
     """What `look` finds, as soon as it finds something. Raises TimeoutError."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
