@@ -133,7 +133,10 @@ class Changes:
             called, self._called = self._called, False
             news, self._news = self._news, {}
             self._woken.clear()
-            return called or any(self._versions.get(place) != news[place] for place in news)
+            return called or any(
+                version is None or version != self._versions.get(place)
+                for place, version in news.items()
+            )
 
     def close(self) -> None:
         """End all watches."""

@@ -43,6 +43,7 @@ TENANT_KINDS: Final = (
     "Namespace",
     "Role",
     "RoleBinding",
+    "Secret",
     "Service",
     "ServiceAccount",
     "StorageClass",

@@ -190,10 +190,19 @@ def test_the_first_start_waits_for_a_volume_and_no_later_one_does() -> None:
     asked = replace(ctx, facts=ctx.facts.with_objects([{**etcd, "status": {"replicas": 1}}]))
     early = list(component("control-plane").objects(asked))
     assert "Deployment" not in {obj["kind"] for obj in early}
-    assert component("control-plane").ready(asked, {}).reason == "DatastoreNotReady"
+    readiness = component("control-plane").ready(asked, {})
+    assert readiness.reason == "DatastoreNotReady"
+    assert readiness.until
 
-    ready = {**etcd, "status": {"readyReplicas": 1, "updatedReplicas": 1}}
-    there = replace(asked, facts=asked.facts.with_objects([ready]))
+    def pod(node: str) -> Object:
+        meta = {"name": "etcd-0", "namespace": ctx.namespace}
+        return {"kind": "Pod", "metadata": meta, "spec": {"nodeName": node} if node else {}}
+
+    homeless = replace(asked, facts=asked.facts.with_objects([pod("")]))
+    assert "Deployment" not in {o["kind"] for o in component("control-plane").objects(homeless)}
+    assert not readiness.until.matters(pod(""))
+    assert readiness.until.matters(pod("a"))
+    there = replace(asked, facts=asked.facts.with_objects([pod("a")]))
     deployment = find(
         list(component("control-plane").objects(there)), "Deployment", "control-plane"
     )

@@ -1,0 +1,29 @@
+from collections import defaultdict
+
+from kubeception import names
+from kubeception.components.base import Side
+from kubeception.engine import observe
+from tests.plans import CASES, applied, case
+
+READ_ONLY = {"PersistentVolumeClaim", "Pod"}
+"""Made by the host's controllers."""
+OPERATORS = {"RoleBinding"}
+"""Made where an operator is installed."""
+
+
+def test_a_pass_reads_every_kind_that_components_write_and_no_other() -> None:
+    written: dict[str, set[str]] = defaultdict(set)
+    for name in CASES:
+        ctx = case(name)
+        nodes = names.nodes_namespace(ctx.cluster.metadata.uid, ctx.cluster.name)
+        places = {ctx.namespace: "control plane", nodes: "nodes", "": "host"}
+        for component, objects in applied(ctx):
+            for obj in objects:
+                space = obj["metadata"].get("namespace", "")
+                place = "tenant" if component.side is Side.TENANT else places[space]
+                written[place].add(obj["kind"])
+    assert written.pop("host") == {"Namespace"}
+    assert written.pop("tenant") == set(observe.TENANT_KINDS)
+    assert written.pop("control plane") | READ_ONLY | OPERATORS == set(observe.CONTROL_PLANE_KINDS)
+    assert written.pop("nodes") | OPERATORS == set(observe.NODES_KINDS) - {"Secret"}
+    assert not written
