@@ -92,6 +92,9 @@ screens: venv ## write anew what commands print on terminals of 80 and 120 colum
 reference: venv ## write the pages of docs/ anew that are made from the program
 	$(BIN)/pytest tests/golden/test_pages.py --update-golden
 
+transcript: packages venv ## type the tutorial's commands in a lab; write what they print to docs/transcript.md
+	$(IN_LAB) KUBECEPTION_TRANSCRIPT=docs/transcript.md $(BIN)/pytest tests/e2e/test_newcomer.py
+
 docs: venv ## the pages of docs/ as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -111,4 +114,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden screens reference docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden screens reference transcript docs venv packages

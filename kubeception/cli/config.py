@@ -35,8 +35,7 @@ def set(key: str, value: str) -> None:  # noqa: A001  # the word a person types
     """Let KEY have VALUE: an option of all commands, or of one, as in create.workers."""
     from kubeception.cli.defaults import load, write
 
-    option = option_of(key)
-    checked = option.type_cast_value(click.Context(click.Command("set")), value)
+    checked = accepted(key, value)
     told = checked if isinstance(checked, bool | int) else value
     values = load()
     *steps, last = key.split(".")
@@ -70,15 +69,28 @@ def path() -> None:
     click.echo(str(file()))
 
 
-def option_of(key: str) -> click.Parameter:
-    """The option that a key means. Raises UsageError."""
+def accepted(key: str, value: str) -> Any:
+    """A value as an option takes it: of all commands that have it, the first that does. Raises UsageError."""
+    refused: click.BadParameter | None = None
+    for option in options_of(key):
+        try:
+            return option.type_cast_value(click.get_current_context(), value)
+        except click.BadParameter as error:
+            refused = refused or error
+    raise refused or click.BadParameter(value)
+
+
+def options_of(key: str) -> list[click.Parameter]:
+    """The options that a key means: one, or those of all commands. Raises UsageError."""
     from difflib import get_close_matches
 
     from kubeception.cli import kubeception
     from kubeception.cli.defaults import settable
     from kubeception.errors import UsageError
 
-    known = dict(settable(kubeception))
+    known: dict[str, list[click.Parameter]] = {}
+    for name, option in settable(kubeception):
+        known.setdefault(name, []).append(option)
     if key not in known:
         near = ", ".join(get_close_matches(key, known, cutoff=0.5))
         hint = f"Is it one of these: {near}?" if near else "`kubeception COMMAND --help` has them."

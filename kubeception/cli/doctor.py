@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeception.cli.options import HostArgs, examples, host_options, named
+from kubeception.cli.options import Formats, HostArgs, examples, host_options, named
 from kubeception.cli.output import document as print_document
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MARKS = {"fine": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗"
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["table", "json", "yaml"]),
+    type=Formats(["table", "json", "yaml"]),
     default="table",
     show_default=True,
     help="How it is printed.",

@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Formats(click.Choice[str]):
+    """Of an output. One that the file of defaults has for all commands, and this one hasn't, is none for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        by = ctx.get_parameter_source(param.name) if ctx and param and param.name else None
+        if param and by is ParameterSource.DEFAULT_MAP and value not in self.choices:
+            return str(param.default)
+        return super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[float]):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from kubeception.cli.options import Formats
+
 if TYPE_CHECKING:
     from kubeception.engine.changes import Changes
 
@@ -25,7 +27,7 @@ WATCH_SECONDS: Final = 3600.0
 output_option = click.option(
     "-o",
     "--output",
-    type=click.Choice(FORMATS),
+    type=Formats(FORMATS),
     default="table",
     show_default=True,
     help="How it is printed.",

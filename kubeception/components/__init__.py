@@ -25,8 +25,8 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     Roots(),
     Etcd(),  # before the rest: kube-apiserver tries its address once, and then only a second later
     NetworkPolicies(),
-    Credentials(),
     ControlPlane(),
+    Credentials(),
     # in the tenant
     ControllerAccounts(),
     Kubeadm(),

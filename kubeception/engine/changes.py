@@ -47,6 +47,10 @@ STATUS: Final[Mapping[str, Callable[[Object], Any]]] = {
 """All that a pass looks at in the status of a kind that tells of its way there in many small steps."""
 
 
+Place = tuple[Cluster, Key]
+"""An object, by where it is."""
+
+
 class Changes:
     """Watches on what passes depend on; `wait` returns when something of it changed."""
 
@@ -54,9 +58,9 @@ class Changes:
         self._woken = threading.Event()
         self._lock = threading.Lock()
         self._watches: dict[tuple[Cluster, str, str, str, str], Watch] = {}
-        self._known: dict[tuple[Cluster, Key], int] = {}
-        self._versions: dict[tuple[Cluster, Key], str] = {}
-        self._news: dict[tuple[Cluster, Key], str | None] = {}
+        self._known: dict[Place, int] = {}
+        self._versions: dict[Place, str] = {}
+        self._news: dict[Place, str | None] = {}
         self._called = False
 
     def watch_all(
@@ -111,8 +115,10 @@ class Changes:
         self._called = True
         self._woken.set()
 
-    def _tell(self) -> None:
-        """Somebody else changed something, or what was written comes back."""
+    def _tell(self, place: Place, version: str | None) -> None:
+        """Somebody else changed an object, or what was written comes back; no version: it is gone."""
+        with self._lock:
+            self._news[place] = version
         self._woken.set()
 
     def wait(self, seconds: float) -> None:
@@ -124,7 +130,7 @@ class Changes:
                 threading.Event().wait(SETTLE_SECONDS)
                 if self._happened():
                     return
-            elif left <= 0:
+            if left <= 0:
                 return
 
     def _happened(self) -> bool:
@@ -158,10 +164,8 @@ class Changes:
             else:
                 self._known[place] = essence
                 same |= self._versions.get(place) == version
-            if not same:
-                self._news[place] = None if event == "DELETED" else version
         if not same:
-            self._tell()
+            self._tell(place, None if event == "DELETED" else version)
 
 
 def _essence(obj: Object) -> int:

@@ -8,6 +8,7 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.components.base import Component, Readiness, Side
 from kubeception.components.causes import cause, refusal
+from kubeception.engine.nodes import is_open
 from kubeception.engine.report import Report
 from kubeception.errors import KubeceptionError, StoppedError
 from kubeception.kube.client import Cluster
@@ -24,10 +25,11 @@ WORKLOADS: Final = ("DaemonSet", "Deployment", "StatefulSet")
 def explain(report: Report, ctx: PlanContext, host: Cluster, tenant: Cluster | None) -> None:
     """Say in the report why workloads that aren't ready aren't.
 
-    Of the tenant's own only where its nodes are ready: before that, they are what it waits for.
+    Of the tenant's own only where its nodes are ready and one takes pods: before that, it waits for them.
     """
     _explain(report, Side.HOST, host, ctx.facts.objects, ctx.facts.now)
-    if tenant is not None and report.nodes_wanted and report.nodes.ok:
+    takes_pods = any(state.node and is_open(state.node) for state in report.machines)
+    if tenant is not None and report.nodes_wanted and report.nodes.ok and takes_pods:
         _explain(report, Side.TENANT, tenant, ctx.facts.tenant_objects, ctx.facts.now)
 
 

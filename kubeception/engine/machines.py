@@ -20,7 +20,6 @@ from kubeception.engine.parallel import together
 from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
 from kubeception.errors import ConflictError, KubeceptionError
 from kubeception.kube.client import STRATEGIC, Cluster
-from kubeception.kube.conditions import condition
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
@@ -168,7 +167,7 @@ class Machines:
             kept = self.kept[machine.name]
             note, trouble = kept.message, Reason.DRAIN_BLOCKED if kept.refused else None
         elif state == "Joined" and node is not None:
-            note = str(condition(node, "Ready").get("message") or "")
+            note = nodes.lacks(node)
         updated = machine.template == self.templates.get(machine.pool, machine.template)
         return MachineState(machine, state, node, updated, note, trouble)
 
@@ -205,6 +204,8 @@ class Machines:
                 "Node", machine.name, patch, subresource="status", content=STRATEGIC
             )
             node = said or node
+        if due := nodes.network_due(node):
+            self._look_at(due)
         labels = self.host_nodes.get(machine.host_node, {})
         provider_id = provider(machine.provider).provider_id(self.ctx, machine.name)
         if waits := nodes.head_start(node, machine, now):

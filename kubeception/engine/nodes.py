@@ -19,6 +19,10 @@ NETWORK_UNAVAILABLE: Final = "NetworkUnavailable"
 """The node's condition, which flannel sets to False once it runs."""
 NO_NETWORK: Final = {"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"}
 """The taint that kube-controller-manager keeps on a node of which the same is True."""
+FLANNEL_STARTS: Final = "FlannelIsStarting"
+"""Why, when it was us who said so."""
+FLANNEL_PATIENCE: Final = timedelta(minutes=5)
+"""flannel says once that it runs, and never again: should that be lost, the node is opened after this time."""
 FLANNEL_ADDRESS: Final = "flannel.alpha.coreos.com/public-ip-overwrite"
 ZONE_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 """Copied from the host's node to the tenant's."""
@@ -51,15 +55,31 @@ def status_patch(
     if node.get("status", {}).get("addresses") != wanted:
         status["addresses"] = [{"$patch": "replace"}, *wanted]
     if overlay and is_uninitialized(node) and not condition(node, NETWORK_UNAVAILABLE):
-        said = {
-            "type": NETWORK_UNAVAILABLE,
-            "status": "True",
-            "reason": "FlannelIsStarting",
-            "message": "flannel has not said yet that it runs on this node",
-            "lastTransitionTime": now.isoformat(timespec="seconds"),
-        }
-        status["conditions"] = [said]
+        said = "flannel has not said yet that it runs on this node"
+        status["conditions"] = [_network(FLANNEL_STARTS, said, now, unavailable=True)]
+    elif (due := network_due(node)) and now >= due:
+        said = "flannel has not said in time that it runs on this node; pods may come all the same"
+        status["conditions"] = [_network("FlannelIsSilent", said, now, unavailable=False)]
     return {"status": status} if status else None
+
+
+def network_due(node: Object) -> datetime | None:
+    """When its pods wait no longer for flannel; None when they don't, or not by our word."""
+    said = condition(node, NETWORK_UNAVAILABLE)
+    since = said.get("lastTransitionTime")
+    if said.get("status") != "True" or said.get("reason") != FLANNEL_STARTS or not since:
+        return None
+    return datetime.fromisoformat(since) + FLANNEL_PATIENCE
+
+
+def _network(reason: str, message: str, now: datetime, *, unavailable: bool) -> dict[str, str]:
+    return {
+        "type": NETWORK_UNAVAILABLE,
+        "status": str(unavailable),
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": now.isoformat(timespec="seconds"),
+    }
 
 
 def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
@@ -67,6 +87,14 @@ def head_start(node: Object, machine: Machine, now: datetime) -> timedelta:
     age = now - datetime.fromisoformat(node["metadata"]["creationTimestamp"])
     waits = is_uninitialized(node) and not is_ready(node)
     return max(timedelta(), provider(machine.provider).head_start - age) if waits else timedelta()
+
+
+def lacks(node: Object) -> str:
+    """Why it isn't ready, out of what its kubelet says, which is a list of long chains of causes."""
+    said = str(condition(node, "Ready").get("message") or "").strip("[]")
+    if "NetworkPluginNotReady" in said:
+        return "its pod network is not up yet"
+    return ": ".join(said.split(", ")[0].split(": ")[:2])
 
 
 def is_uninitialized(node: Object) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kubeception import names
-from kubeception.engine.changes import Changes
+from kubeception.engine.changes import Changes, Place
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 
@@ -85,7 +85,7 @@ class TenantChanges(Changes):
         super().wake()
         self._told()
 
-    def _tell(self) -> None:
+    def _tell(self, place: Place, version: str | None) -> None:
         self._told()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from kubeception.lab.process import Process
 from tests.e2e.conftest import ECHO_SERVICE, PARTS, Lab
+from tests.terminal import open_terminal
 
 MANY = 3
 MINE = {
@@ -112,6 +113,21 @@ def test_up_killed_in_the_middle_is_gone_on_with(trial: Lab, moment: str) -> Non
     if moment == "kubeconfig":  # the last of them: now it may end
         trial.up("--no-kubevirt")
         assert_healthy(trial)
+
+
+def test_up_interrupted_at_a_terminal_says_how_to_go_on(trial: Lab) -> None:
+    trial.run("down")
+    argv = trial.argv("up", "--no-merge", "--no-kubevirt", "--parts", PARTS)
+    shown = open_terminal(argv, trial.environment)
+    shown.read(until="Control plane", seconds=120)
+    assert shown.interrupt() == 130
+    assert "It was at: Control plane" in shown.plain
+    assert "Nothing was undone. Go on with:" in shown.plain
+    assert "kubeception lab up --name trial --no-merge --no-kubevirt" in shown.plain
+    assert "Traceback" not in shown.text
+    assert shown.text.rfind("\x1b[?25h") >= shown.text.rfind("\x1b[?25l")
+    trial.up("--no-kubevirt")
+    assert_healthy(trial)
 
 
 def test_up_again_is_quick_and_touches_nothing(trial: Lab) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import Lab
-from tests.e2e.test_create import Tenant, eventually, tenant_in
+from tests.e2e.tenant import Tenant, eventually, tenant_in
 
 CLUSTER = "e2e-pools"
 ROLL_SECONDS = 400
@@ -103,7 +103,7 @@ def apply(tenant: Tenant, *pools: dict[str, Any], seconds: int = ROLL_SECONDS) -
         "metadata": {"name": tenant.name},
         "spec": {"datastore": {"storage": "Ephemeral"}},
     }
-    file = tenant.folder / "pools.yaml"
+    file = tenant.kubeconfig.parent / "pools.yaml"
     file.write_text(yaml.safe_dump_all([cluster, *pools]))
     tenant.run("apply", "-f", str(file), "--wait", f"{seconds}s")
 

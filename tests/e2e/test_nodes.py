@@ -6,7 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import ECHO_SERVICE, Lab
-from tests.e2e.test_create import ECHO, Tenant, eventually, leftovers, tenant_in, uid_of
+from tests.e2e.tenant import (
+    ECHO,
+    Tenant,
+    assert_pods_exchange_64_kib,
+    assert_the_service_reaches_all,
+    eventually,
+    leftovers,
+    tenant_in,
+    uid_of,
+)
 
 POD_NODE_SECONDS = 60
 LIMITED = """\
@@ -52,19 +61,10 @@ class TestPods:
         assert {f"pod/{node}" for node in nodes} <= set(pods)
 
     def test_pods_of_two_nodes_exchange_64_kib_each_way(self, tenant: Tenant) -> None:
-        (one, _, at_one), (two, _, at_two) = tenant.pods()
-        for here, there, address in ((one, two, at_two), (two, one, at_one)):
-            fetch = f"wget -T 20 -qO- http://{address}:8080/blob | sha256sum"
-            got = tenant.kubectl("exec", here, "--", "sh", "-c", fetch)
-            assert got == tenant.kubectl(
-                "exec", there, "--", "sh", "-c", "sha256sum < /tmp/www/blob"
-            )
+        assert_pods_exchange_64_kib(tenant)
 
     def test_a_service_reaches_both_by_its_name(self, tenant: Tenant) -> None:
-        names_of_pods = {name for name, _, _ in tenant.pods()}
-        ask = "for i in $(seq 20); do wget -T 20 -qO- http://echo.default.svc.cluster.local; done"
-        answers = tenant.kubectl("exec", min(names_of_pods), "--", "sh", "-c", ask)
-        assert set(answers.split()) == names_of_pods
+        assert_the_service_reaches_all(tenant)
 
     def test_logs_and_console(self, tenant: Tenant) -> None:
         for name, _, _ in tenant.pods():

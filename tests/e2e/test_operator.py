@@ -21,7 +21,7 @@ import pytest
 
 from kubeception import names
 from tests.e2e.conftest import Lab, programs
-from tests.e2e.test_create import Tenant, eventually, leftovers, roots, tenant_in, uid_of
+from tests.e2e.tenant import Tenant, eventually, leftovers, roots, tenant_in, uid_of
 
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "manifests" / "install" / "kubeception.yaml"
@@ -107,8 +107,7 @@ def operated(lab: Lab) -> Iterator[Lab]:
 
 def command(lab: Lab, *words: str, code: int = 0) -> str:
     """What a command of ours prints, to whatever."""
-    folder = Path(lab.kubeconfig).parent
-    done = Tenant(lab, NAME, folder).run(*words, check=False)
+    done = Tenant(lab, NAME, lab.kubeconfig).run(*words, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

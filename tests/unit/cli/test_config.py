@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from kubeception.cli import kubeception
 from kubeception.cli.defaults import default_map, path
+from kubeception.cli.options import Formats
+from kubeception.cli.output import output_option
 from kubeception.errors import KubeceptionError, UsageError
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -57,6 +60,25 @@ def test_an_option_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match="no option of that name"):
         run("config", "set", key, "1")
     assert not path().exists()
+
+
+def test_an_output_for_all_commands_is_one_that_any_has_and_counts_for_those() -> None:
+    run("config", "set", "output", "wide")
+    assert run("config", "view") == "output = wide\n"
+
+    @click.command()
+    @output_option
+    @click.option("--kind", type=Formats(["table", "json"]), default="table")
+    def shown(output: str, kind: str) -> None:
+        click.echo(f"{output} {kind}")
+
+    said = {"output": "wide", "kind": "wide"}
+    assert CliRunner().invoke(shown, default_map=said).output == "wide table\n"
+    assert CliRunner().invoke(shown, ["-o", "json"], default_map=said).output == "json table\n"
+    assert CliRunner().invoke(shown, ["--kind", "wide"], default_map=said).exit_code == 2
+    refused = CliRunner().invoke(kubeception, ["config", "set", "output", "paper"])
+    assert refused.exit_code == 2
+    assert "Usage: kubeception config set" in refused.output
 
 
 def test_a_value_that_is_none_of_its_option_is_refused() -> None:

@@ -1,6 +1,6 @@
 import base64
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -193,6 +193,64 @@ def test_no_pod_comes_before_flannel_says_that_it_runs() -> None:
     patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
     assert patch
     assert patch["spec"]["taints"] == [nodes.NO_NETWORK]  # others put it there: theirs to remove
+
+
+def test_a_node_of_which_flannel_never_says_that_it_runs_is_opened_all_the_same() -> None:
+    fresh = node(taints=[{"key": nodes.UNINITIALIZED, "effect": "NoSchedule"}])
+    patch = nodes.status_patch(fresh, MACHINE, START, overlay=True)
+    assert patch
+    (said,) = patch["status"]["conditions"]
+    fresh["status"] = {"addresses": nodes.addresses(MACHINE), "conditions": [said]}
+    due = nodes.network_due(fresh)
+    assert due == START + nodes.FLANNEL_PATIENCE
+    early = due - timedelta(seconds=1)
+    assert nodes.status_patch(fresh, MACHINE, early, overlay=True) is None
+    patch = nodes.status_patch(fresh, MACHINE, due, overlay=True)
+    assert patch
+    (said,) = patch["status"]["conditions"]
+    assert (said["status"], said["reason"]) == ("False", "FlannelIsSilent")
+    fresh["status"]["conditions"] = [said]
+    assert nodes.network_due(fresh) is None
+
+
+@pytest.mark.parametrize(
+    "said", [{"status": "False"}, {"reason": "MyOwn"}, {"lastTransitionTime": None}]
+)
+def test_what_somebody_else_says_of_the_network_is_theirs(said: dict[str, Any]) -> None:
+    ours = {
+        "type": "NetworkUnavailable",
+        "status": "True",
+        "reason": nodes.FLANNEL_STARTS,
+        "lastTransitionTime": START.isoformat(),
+    }
+    theirs = node()
+    theirs["status"]["conditions"] = [{**ours, **said}]
+    assert nodes.network_due(theirs) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", ""),
+        ("Kubelet stopped posting node status.", "Kubelet stopped posting node status."),
+        (
+            "[container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady, failed to a: b]",
+            "its pod network is not up yet",
+        ),
+        (
+            'failed to initialize CSINode: error updating it: timed out; caused by: nodes "a" not found',
+            "failed to initialize CSINode: error updating it",
+        ),
+        (
+            "[PLEG is not healthy: it was never, container runtime is down]",
+            "PLEG is not healthy: it was never",
+        ),
+    ],
+)
+def test_what_a_node_lacks_is_said_in_short(said: str, told: str) -> None:
+    unready = node()
+    unready["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": said}]
+    assert nodes.lacks(unready) == told
 
 
 def test_a_complete_node_is_left_alone() -> None:
