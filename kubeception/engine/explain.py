@@ -25,11 +25,10 @@ WORKLOADS: Final = ("DaemonSet", "Deployment", "StatefulSet")
 def explain(report: Report, ctx: PlanContext, host: Cluster, tenant: Cluster | None) -> None:
     """Say in the report why workloads that aren't ready aren't.
 
-    Of the tenant's own only where its nodes are ready and one takes pods: before that, it waits for them.
+    Of the tenant's own only where its nodes are ready: before that, they are what it waits for.
     """
     _explain(report, Side.HOST, host, ctx.facts.objects, ctx.facts.now)
-    takes_pods = any(state.node and is_open(state.node) for state in report.machines)
-    if tenant is not None and report.nodes_wanted and report.nodes.ok and takes_pods:
+    if tenant is not None and report.nodes_wanted and report.nodes.ok:
         _explain(report, Side.TENANT, tenant, ctx.facts.tenant_objects, ctx.facts.now)
 
 
@@ -55,9 +54,15 @@ def _explain(
         found = cause(mine, claims, events[namespace], now)
         if found is None and not mine:
             found = refusal(workload, events[namespace])
-        if found is not None:
+        if found is not None and not (side is Side.TENANT and is_on_its_way(found, report)):
             text = f"{readiness.message}: {found.message}"
             report.record(component, Readiness.waiting(text, found.reason))
+
+
+def is_on_its_way(found: Readiness, report: Report) -> bool:
+    """Whether a pod of the tenant has no node only because none takes pods yet, before its network is up."""
+    nodes = [state.node for state in report.machines if state.node]
+    return found.reason is Reason.UNSCHEDULABLE and not any(map(is_open, nodes))
 
 
 def _list(cluster: Cluster, kind: str, namespace: str, fields: str = "") -> list[Object]:

@@ -126,9 +126,7 @@ class Reader:
 
     def close(self) -> None:
         """End the shell."""
-        assert self.shell.stdin
-        self.shell.stdin.close()
-        self.shell.wait(COMMAND_SECONDS)
+        self.shell.communicate(timeout=COMMAND_SECONDS)
 
 
 def heads(line: Line) -> list[str]:
