@@ -1,7 +1,6 @@
 """The file of defaults: options a person needn't type, `$XDG_CONFIG_HOME/kubeception/config.toml`."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,10 @@ def path() -> Path:
 def load() -> dict[str, Any]:
     """What the file says; nothing where there is none. Raises UsageError for one that isn't TOML."""
     try:
-        return tomllib.loads(path().read_text(encoding="utf-8"))
+        text = path().read_text(encoding="utf-8")
+        import tomllib  # hardly anybody has the file, and everybody waits for this
+
+        return tomllib.loads(text)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
