@@ -14,6 +14,7 @@ class KonnectivityAgent(TenantComponent):
     """An agent on every node, known to the server by a client certificate, and dialled for its own node first."""
 
     name = "konnectivity-agent"
+    needs = ("credentials",)
     workload = ("DaemonSet", SYSTEM, "konnectivity-agent")
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:

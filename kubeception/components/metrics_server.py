@@ -21,6 +21,7 @@ class MetricsServer(TenantComponent):
     """An aggregated API whose certificates are checked both ways: towards kubelets, and by kube-apiserver."""
 
     name = "metrics-server"
+    needs = ("credentials",)
     workload = ("Deployment", SYSTEM, "metrics-server")
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:

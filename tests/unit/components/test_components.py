@@ -210,6 +210,13 @@ def test_the_first_start_waits_for_a_volume_and_no_later_one_does() -> None:
     assert deployment in list(component("control-plane").objects(later))
 
 
+@pytest.mark.parametrize("leaf", ["konnectivity-agent", "metrics-server"])
+def test_a_certificate_that_the_host_may_not_have_stored_goes_into_no_tenant(leaf: str) -> None:
+    """The next pass would find another one, and start everybody's agents again."""
+    assert leaf in {o["metadata"]["name"] for o in component("credentials").objects(plan())}
+    assert "credentials" in component(leaf).needs
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_add_on_waits_for_its_pods_only_where_there_are_nodes(workers: int) -> None:
     ctx = plan(pools=(pool(workers),))
