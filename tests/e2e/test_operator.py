@@ -56,7 +56,7 @@ class Killer:
     def run(self, over: threading.Event) -> None:
         chance = random.Random()  # where it strikes is said by the operator's log
         for _ in range(KILLS):
-            if over.wait(chance.uniform(1, 12)):
+            if over.wait(chance.uniform(0.5, 8)):
                 return
             if chance.random() < 0.5 and (found := processes(self.lab)):
                 for pid in found:
@@ -194,7 +194,7 @@ class TestOperator:
                 "a machine",
                 lambda: operated.kubectl("get", "vm", "-n", nodes, "-o", "name").split(),
             )
-            assert killer.kills
+            eventually("a kill", lambda: killer.kills)
         wait_for(operated, f"tc/{NAME}", "condition=Ready")
         wait_for(operated, f"np/{NAME}", "condition=Ready")
         tenant = tenant_of(operated, tmp_path)
