@@ -1,5 +1,6 @@
 """`kubeception config`: the file of defaults."""
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -71,13 +72,11 @@ def path() -> None:
 
 def accepted(key: str, value: str) -> Any:
     """A value as an option takes it: of all commands that have it, the first that does. Raises UsageError."""
-    refused: click.BadParameter | None = None
-    for option in options_of(key):
-        try:
-            return option.type_cast_value(click.get_current_context(), value)
-        except click.BadParameter as error:
-            refused = refused or error
-    raise refused or click.BadParameter(value)
+    context, (*others, last) = click.get_current_context(), options_of(key)
+    for option in others:
+        with suppress(click.BadParameter):
+            return option.type_cast_value(context, value)
+    return last.type_cast_value(context, value)
 
 
 def options_of(key: str) -> list[click.Parameter]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -26,6 +26,5 @@ def together(calls: Iterable[Callable[[], T]]) -> list[T]:
     if len(listed) < 2:
         return [call() for call in listed]
     futures = [_own.pool.submit(call) for call in listed]
-    for future in futures:
-        future.exception()
+    wait(futures)
     return [future.result() for future in futures]

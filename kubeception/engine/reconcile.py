@@ -1,7 +1,7 @@
 """One pass over a tenant: observe, plan, apply, report. It may be ended anywhere and started again."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -10,7 +10,7 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
-from kubeception.components.base import Awaited, Component, Readiness, Side
+from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine import access, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
@@ -265,8 +265,8 @@ class Pass:
             return ctx
         readiness = component.ready(ctx, {key_of(o): o for o in seen})
         self.report.record(component, readiness)
-        if readiness.until:
-            self._await(ctx, readiness.until)
+        if until := readiness.until:
+            self._watch_host(ctx, until.kind, ctx.namespace, until.matters)
         return ctx
 
     def _apply(self, component: Component, ctx: PlanContext) -> tuple[list[Object], PlanContext]:
@@ -286,20 +286,21 @@ class Pass:
             fresh = [o for o in seen if o["kind"] == "RoleBinding"]
             fresh = [o for o in fresh if key_of(o) not in ctx.facts.objects]
             access.settle(self.host, [o["metadata"]["namespace"] for o in fresh])
-        self._watch_host(ctx, seen)
+        for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in seen):
+            self._watch_host(ctx, kind, namespace)
         return seen, replace(ctx, facts=ctx.facts.with_objects(seen))
 
-    def _watch_host(self, ctx: PlanContext, seen: Iterable[Object]) -> None:
-        """Hear of it when something of what was applied changes or goes, a label of ours included."""
-        changes, labels = self.engine.changes, f"{names.CLUSTER_LABEL}={ctx.id}"
-        for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in seen):
-            changes.watch_all(self.engine.host, [kind], namespace, labels=labels)
-
-    def _await(self, ctx: PlanContext, awaited: Awaited) -> None:
-        """Hear of it when there is what a component waits for and doesn't write."""
-        kinds, labels = [awaited.kind], f"{names.CLUSTER_LABEL}={ctx.id}"
-        place, only = ctx.namespace, awaited.matters
-        self.engine.changes.watch_all(self.engine.host, kinds, place, labels=labels, only=only)
+    def _watch_host(
+        self,
+        ctx: PlanContext,
+        kind: str,
+        namespace: str,
+        only: Callable[[Object], bool] | None = None,
+    ) -> None:
+        """Hear of it when something of the tenant in its host changes or goes, a label of ours included."""
+        labels = f"{names.CLUSTER_LABEL}={ctx.id}"
+        changes, host = self.engine.changes, self.engine.host
+        changes.watch_all(host, [kind], namespace, labels=labels, only=only)
 
     def _machines(self, ctx: PlanContext) -> PlanContext:
         """Work on the machines; the context with the sizes that autoscaled pools have now."""
