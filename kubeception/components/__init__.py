@@ -6,7 +6,7 @@ from kubeception.components.base import Component
 from kubeception.components.control_plane import ControlPlane
 from kubeception.components.controller_accounts import ControllerAccounts
 from kubeception.components.coredns import CoreDns
-from kubeception.components.endpoint import EndpointServices
+from kubeception.components.endpoint import Exposure, Services
 from kubeception.components.etcd import Etcd
 from kubeception.components.flannel import Flannel
 from kubeception.components.konnectivity_agent import KonnectivityAgent
@@ -21,7 +21,8 @@ from kubeception.components.pki import Credentials, Roots
 COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
     Namespaces(),
-    EndpointServices(),
+    Services(),
+    Exposure(),
     Roots(),
     Etcd(),  # before the rest: kube-apiserver tries its address once, and then only a second later
     NetworkPolicies(),

@@ -22,7 +22,7 @@ class ControlPlane(Component):
     """A Deployment of one pod in which kube-apiserver comes first."""
 
     name = "control-plane"
-    needs = ("roots",)
+    needs = ("roots", "endpoint")
     title = "Control plane"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:

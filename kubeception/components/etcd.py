@@ -15,7 +15,7 @@ class Etcd(Component):
     """A StatefulSet, reached by its Service's address: a name that doesn't resolve yet costs half a minute."""
 
     name = "etcd"
-    needs = ("roots",)
+    needs = ("roots", "endpoint")
     title = "Datastore"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:

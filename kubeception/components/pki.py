@@ -25,7 +25,7 @@ class Credentials(Component):
     """Certificates of those outside the host: people, this program, and what runs in the tenant."""
 
     name = "credentials"
-    needs = ("roots",)
+    needs = ("roots", "endpoint")
 
     def objects(self, ctx: PlanContext) -> Iterable[Object]:
         return ctx.pki.leaves("admin", "engine", "konnectivity-agent", "metrics-server")

@@ -90,7 +90,7 @@ class Scale:
 
     def steady(self, operator: Operator, seconds: float) -> None:
         """What it takes when nothing happens."""
-        pid, server = operator.process.pid, self.server.running.pid
+        pid, server = operator.process.pid, self.server.pid
         self._written(0)
         cpu, theirs = _cpu(pid), _cpu(server)
         requests = _requests(operator)

@@ -5,19 +5,15 @@ Prints how many there were and which went wrong; ends with 1 if any did.
 
 import argparse
 import os
-import queue
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-from tests.fault.runs import Reference, Strikes, learn, live, servers
-from tests.integration.servers import ApiServer
+from tests.fault.abreast import live_all
+from tests.fault.runs import learn, servers
 
 
 def main() -> int:
@@ -40,66 +36,12 @@ def main() -> int:
                 lives = random.Random(chosen.seed).sample(lives, min(chosen.sample, len(lives)))
             calls = {name: len(found) for name, found in reference.calls.items()}
             print("requests:", ", ".join(f"{name} {count}" for name, count in calls.items()))
-            wrong = _all(host, tenants, reference, lives, chosen.processes)
+            wrong = live_all(host, tenants, reference, lives, chosen.processes)
     faults = Counter(str(strike.fault) for strikes in lives for strike in strikes.values())
     print("faults:", ", ".join(f"{name} {count}" for name, count in sorted(faults.items())))
     minutes = (time.monotonic() - began) / 60
     print(f"{faults.total()} runs in {len(lives)} lives, {len(wrong)} wrong, {minutes:.1f} min")
     return bool(wrong)
-
-
-def _all(
-    host: ApiServer,
-    tenants: list[ApiServer],
-    reference: Reference,
-    lives: list[Strikes],
-    processes: int,
-) -> list[str]:
-    """Live all of them, several at a time; what went wrong."""
-    context = get_context("spawn")
-    todo, done = context.Queue(), context.Queue()
-    for strikes in lives:
-        todo.put(strikes)
-    workers = [
-        context.Process(target=_work, args=(host, tenants[n::processes], reference, todo, done))
-        for n in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    wrong: list[str] = []
-    began = time.monotonic()
-    for number in range(1, len(lives) + 1):
-        for said in done.get():
-            wrong.append(said)
-            print("WRONG", said, flush=True)
-        if number % 50 == 0:
-            print(f"{number}/{len(lives)} after {time.monotonic() - began:.0f} s", flush=True)
-    for worker in workers:
-        worker.join()
-    return wrong
-
-
-def _work(
-    host: ApiServer, tenants: list[ApiServer], reference: Reference, todo: Any, done: Any
-) -> None:
-    """One thread for each of the tenants' API servers."""
-
-    def run(tenant: ApiServer) -> None:
-        while True:
-            try:
-                strikes = todo.get(timeout=1)
-            except queue.Empty:
-                return
-            try:
-                done.put(live(host, tenant, reference, strikes))
-            except Exception as error:  # noqa: BLE001  # one broken life isn't the end of all
-                done.put([f"{', '.join(map(str, strikes.values()))}: {error!r}"])
-
-    threads = [threading.Thread(target=run, args=(tenant,)) for tenant in tenants]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from kubeception.engine.machines import Machines
+from tests.fault.abreast import live_all
 from tests.fault.runs import OPERATIONS, Reference, Strikes, live
 from tests.fault.tap import Fault, Strike
 from tests.integration.servers import ApiServer
@@ -15,13 +16,15 @@ LIVES = 5
 Servers = tuple[ApiServer, ApiServer]
 
 
-@pytest.mark.parametrize("number", range(LIVES))
 def test_a_fault_changes_nothing_of_the_outcome(
-    fault_servers: Servers, reference: Reference, number: int
+    fault_servers: Servers, reference: Reference
 ) -> None:
-    drawn = random.Random(f"lives {number}")
-    strikes = {name: drawn.choice(reference.strikes(name, reads=True)) for name in OPERATIONS}
-    assert live(*fault_servers, reference, strikes) == []
+    host, tenant = fault_servers
+    lives: list[Strikes] = []
+    for number in range(LIVES):
+        drawn = random.Random(f"lives {number}")
+        lives.append({n: drawn.choice(reference.strikes(n, reads=True)) for n in OPERATIONS})
+    assert live_all(host, [tenant], reference, lives, processes=1) == []
 
 
 def strikes_at(reference: Reference, path: str, fault: Fault) -> Strikes:

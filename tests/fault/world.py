@@ -51,9 +51,9 @@ VOLATILE = (
     (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"\b(\d+\.){3}\d+(/\d+)?\b"), "ADDRESS"),
     (re.compile(r"\bbootstrap-token-[a-z0-9]{6}\b"), "bootstrap-token-ID"),
-    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b[0-9a-f]{16,64}\b|(?<=\")[0-9a-f]{8}(?=\")"), "HASH"),
-    (re.compile(r"\b3[0-2]\d{3}\b"), "30000"),
+    (re.compile(r"\b[3-6]\d{4}\b"), "30000"),
     (re.compile(r"[A-Za-z0-9+/]{60,}=*"), "DATA"),
 )
 PASSING = frozenset(
@@ -73,8 +73,8 @@ class Straight:
     def __init__(self, tenant: Cluster) -> None:
         self.tenant = tenant
 
-    def wait(self, _: PlanContext, __: float) -> Cluster:
-        return self.tenant
+    def wait(self, ctx: PlanContext, _: float) -> Cluster | None:
+        return self.tenant if ctx.endpoint else None
 
     def lost(self) -> None:
         """It answers again at once."""

@@ -108,7 +108,7 @@ class ApiServer:
     kubeconfig: dict[str, Any]
     audit: Path
     command: tuple[str, ...]
-    running: subprocess.Popen[bytes]
+    pid: int
 
     def cluster(self, title: str = "host") -> Cluster:
         return Cluster(self.kubeconfig, title)
@@ -190,7 +190,7 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
     }
     with process(folder, *command) as running:
-        server = ApiServer(folder, kubeconfig, audit, command, running)
+        server = ApiServer(folder, kubeconfig, audit, command, running.pid)
         until_ready(server, running)
         yield server
 

@@ -2,7 +2,9 @@
 
 import http.server
 import json
+import os
 import random
+import signal
 import ssl
 import threading
 import time
@@ -354,8 +356,8 @@ def test_the_host_away_for_a_while_is_no_end(own_server: ApiServer, tmp_path: Pa
             until(running.leads)
             tenant = here.apply()
             until(tenant.converged)
-            own_server.running.kill()
-            own_server.running.wait()
+            os.kill(own_server.pid, signal.SIGKILL)
+            os.waitpid(own_server.pid, 0)
             until(lambda: not running.leads(), 30)
             time.sleep(5)
             assert running.get("/healthz")[0] == 200

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kubeception.components import COMPONENTS
-from kubeception.components.base import Component, State
+from kubeception.components.base import Component, Side, State
 from kubeception.components.network_policy import forbidden
 from kubeception.errors import SpecError
 from kubeception.plan.context import PlanContext
@@ -161,14 +161,22 @@ def test_etcd_fills_half_of_its_volume_at_most() -> None:
 
 def test_a_load_balancer_without_address_is_waited_for() -> None:
     ctx = plan({"exposure": {"type": "LoadBalancer"}})
-    assert component("endpoint").ready(ctx, {}).state is State.READY
+    assert component("exposure").ready(ctx, {}).state is State.READY
     service = find(list(component("endpoint").objects(ctx)), "Service", "kube-apiserver")
     service["spec"]["clusterIP"] = "192.0.2.10"
     pending = replace(ctx, facts=ctx.facts.with_objects([service]))
-    found = component("endpoint").ready(pending, {})
+    found = component("exposure").ready(pending, {})
     assert (found.state, found.reason) == (State.WAITING, "LoadBalancerPending")
-    none = replace(ctx, facts=Facts(NOW))
-    assert component("endpoint").ready(none, {}).reason == "NoAddress"
+
+
+def test_what_does_not_wait_for_the_services_addresses_does_not_name_them() -> None:
+    ctx = plan({})
+    unknown = replace(ctx, facts=Facts(NOW, ctx.facts.host))
+    assert component("endpoint").ready(unknown, {}).reason == "NoAddress"
+    early = [c for c in COMPONENTS if c.side is Side.HOST and "endpoint" not in c.needs]
+    assert {"roots", "endpoint", "network-policy"} <= {c.name for c in early}
+    for found in early:
+        assert list(found.objects(unknown)) == list(found.objects(ctx)), found.name
 
 
 @pytest.mark.parametrize(
