@@ -1,6 +1,7 @@
 """The command blocks of documents, each with the mark above it that says who runs it, or why nobody does.
 
 <!-- run by tests/e2e/test_x.py -->
+<!-- as in docs/tutorial.md -->
 <!-- not run: it takes half an hour -->
 """
 
@@ -17,7 +18,8 @@ DOCUMENTS: Final = (
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 BLOCK: Final = re.compile(
-    r"(?:^ *<!-- (?P<mark>(?:not )?run[^>]*) -->\n\n?)?^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```",
+    r"(?:^ *<!-- (?P<mark>(?:(?:not )?run|as in)[^>]*) -->\n\n?)?"
+    r"^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^(?P=indent)```",
     re.DOTALL | re.MULTILINE,
 )
 PROMPT: Final = re.compile(r"^ *[$#] (.+)\n", re.MULTILINE)
@@ -53,13 +55,18 @@ class Block:
     heading: str
     """Of its section."""
     mark: str
-    """`run by FILE`, `not run: REASON`, or nothing."""
+    """`run by FILE`, `as in PAGE`, `not run: REASON`, or nothing."""
     lines: tuple[Line, ...]
 
     @property
     def runner(self) -> str:
         """The test file that runs it."""
         return self.mark.removeprefix("run by ") if self.mark.startswith("run by ") else ""
+
+    @property
+    def twin(self) -> Path | None:
+        """The page that has the same commands in blocks that are run."""
+        return ROOT / self.mark.removeprefix("as in ") if self.mark.startswith("as in ") else None
 
     @property
     def excuse(self) -> str:

@@ -39,13 +39,10 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     *(
         rule(kinds, WATCH, group=group)
         for group, kinds in (
-            ("", ("limitranges", "persistentvolumeclaims", "resourcequotas")),
-            ("", ("serviceaccounts", "services")),
+            ("", ("services",)),
             ("apps", ("deployments", "statefulsets")),
             ("kubevirt.io", ("virtualmachines", "virtualmachineinstances")),
             ("networking.k8s.io", ("networkpolicies",)),
-            ("policy", ("poddisruptionbudgets",)),
-            (RBAC, ("roles",)),
         )
     ),
 )
@@ -56,18 +53,12 @@ sees only those in tenants' namespaces.
 """
 
 TENANT_RULES: Final[tuple[Rule, ...]] = (
-    rule(
-        ("configmaps", "persistentvolumeclaims", "secrets", "services", "serviceaccounts"),
-        (*READ, *WRITE),
-    ),
+    rule(("configmaps", "persistentvolumeclaims", "secrets", "services"), (*READ, *WRITE)),
     rule(("pods",), (*READ, "patch", "delete")),
     rule(("pods/portforward",), ("get", "create")),
     rule(("events",), ("list",)),
-    rule(("limitranges", "resourcequotas"), (*READ, *WRITE)),
     rule(("deployments", "statefulsets"), (*READ, *WRITE), group="apps"),
     rule(("networkpolicies",), (*READ, *WRITE), group="networking.k8s.io"),
-    rule(("poddisruptionbudgets",), (*READ, *WRITE), group="policy"),
-    rule(("roles",), READ, group=RBAC),
     rule(("virtualmachines",), (*READ, *WRITE), group="kubevirt.io"),
     rule(("virtualmachineinstances",), (*READ, "patch"), group="kubevirt.io"),
 )

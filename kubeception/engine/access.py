@@ -13,8 +13,8 @@ from kubeception.kube.client import Cluster
 
 PATIENCE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
-PROBE: Final = "LimitRange"
-"""A kind that is quickly listed: there is hardly one."""
+PROBE: Final = "PersistentVolumeClaim"
+"""A kind that is quickly listed, and only by who may work in the namespace."""
 USED_FOR: Final = ("VirtualMachine", "VirtualMachineInstance", "Pod")
 """What has to be looked after until it is gone; the rest goes with the namespace by itself."""
 

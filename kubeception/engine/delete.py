@@ -127,7 +127,7 @@ def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str
 
 def _retain(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
     """End etcd, and keep its volume and all Secrets; what is left of the rest, in words."""
-    for kind in ("StatefulSet", "Service", "PodDisruptionBudget", "ConfigMap"):
+    for kind in ("StatefulSet", "Service", "ConfigMap"):
         _delete_all(host, host.list(kind, namespace, labels=names.COMPONENT_LABEL))
     if pods := host.list("Pod", namespace):
         return f"{len(pods)} pods"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from kubeception.lab.process import Process
+from tests.blocks import blocks_of
 from tests.e2e.conftest import ECHO_SERVICE, PARTS, Lab
 from tests.terminal import open_terminal
 
@@ -239,16 +241,46 @@ def test_the_cache_of_a_lab_that_is_up_is_not_purged(trial: Lab, tmp_path: Path)
     assert (tmp_path / "kubeception" / "bin").exists()
 
 
+def typed(user: Lab, command: str, where: Path) -> None:
+    """A line of the pages, as somebody types it in a folder."""
+    shown = [line.command for block in blocks_of(__file__) for line in block.lines]
+    assert command in shown
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    named = f"{command} --name {user.name}"
+    subprocess.run(
+        ["bash", "-c", named],
+        cwd=where,
+        env={**user.environment, "PATH": path},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_an_image_of_ones_own_is_loaded(user: Lab, tmp_path: Path) -> None:
+    inside = ("nsenter", "--target", str(record(user, "node-1")), "--mount", "--pid")
+    ctr = (*inside, "/opt/kubeception/bin/ctr", "--namespace", "k8s.io", "images")
+    mine = "docker.io/somebody/mine:1"
+    output(*ctr, "tag", "docker.io/library/busybox:1.36", mine)
+    archive = Path(f"/proc/{record(user, 'node-1')}/root/root/my-image.tar")
+    output(*ctr, "export", "/root/my-image.tar", mine)
+    output(*ctr, "remove", mine)
+    shutil.move(archive, tmp_path / "my-image.tar")
+    run = ("run", "mine", "--image", mine, "--restart", "Never", "--", "sleep", "3600")
+    user.kubectl(*run)
+    typed(user, "kubeception lab load my-image.tar", tmp_path)
+    user.kubectl("wait", "pod/mine", "--for=condition=Ready", "--timeout=60s")
+
+
 def test_fewer_nodes_than_there_are_is_refused(trial: Lab) -> None:
     done = trial.run("up", "--nodes", "1", check=False)
     assert done.returncode == 2
     assert f"has {MANY} nodes" in done.stderr
 
 
-def test_down_leaves_nothing(trial: Lab, user: Lab) -> None:
+def test_down_leaves_nothing(trial: Lab, user: Lab, tmp_path: Path) -> None:
     assert traces(trial.name, trial), "the search for traces finds none of a lab that is up"
     nodes = [Process.of(record(trial, f"node-{number}")) for number in range(1, MANY + 1)]
-    user.run("down")
+    typed(user, "kubeception lab down", tmp_path)
     assert traces(trial.name, trial) == []
     assert contexts(user) == (["mine"], "mine")
     # An ended one may be a zombie yet: process 1 of the machine reaps it when it comes to it.
@@ -260,7 +292,8 @@ def test_purge_removes_the_cache_and_nothing_beside_it(trial: Lab, tmp_path: Pat
     for path in ("kubeception/bin/kubectl", "kubeception/registry/blob", "somebody-elses"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
-    Lab("trial", {**trial.environment, "XDG_CACHE_HOME": str(tmp_path)}).run("down", "--purge")
+    other = Lab("trial", {**trial.environment, "XDG_CACHE_HOME": str(tmp_path)})
+    typed(other, "kubeception lab down --purge", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["somebody-elses"]
 
 

@@ -6,7 +6,7 @@ import time
 from multiprocessing import get_context
 from typing import Any
 
-from tests.fault.runs import Reference, Strikes, live
+from tests.fault.runs import Life, Reference, Strikes, live
 from tests.integration.servers import ApiServer
 
 
@@ -16,8 +16,8 @@ def live_all(
     reference: Reference,
     lives: list[Strikes],
     processes: int,
-) -> list[str]:
-    """Live all of them, several at a time; what went wrong."""
+) -> list[Life]:
+    """Live all of them, several at a time; tells of each that went wrong at once."""
     context = get_context("spawn")
     todo, done = context.Queue(), context.Queue()
     for strikes in lives:
@@ -28,17 +28,17 @@ def live_all(
     ]
     for worker in workers:
         worker.start()
-    wrong: list[str] = []
+    lived: list[Life] = []
     began = time.monotonic()
     for number in range(1, len(lives) + 1):
-        for said in done.get():
-            wrong.append(said)
-            print("WRONG", said, flush=True)
+        lived.append(done.get())
+        if lived[-1].wrong:
+            print("WRONG", lived[-1].wrong, flush=True)
         if number % 50 == 0:
             print(f"{number}/{len(lives)} after {time.monotonic() - began:.0f} s", flush=True)
     for worker in workers:
         worker.join()
-    return wrong
+    return lived
 
 
 def _work(
@@ -55,7 +55,7 @@ def _work(
             try:
                 done.put(live(host, tenant, reference, strikes))
             except Exception as error:  # noqa: BLE001  # one broken life isn't the end of all
-                done.put([f"{', '.join(map(str, strikes.values()))}: {error!r}"])
+                done.put(Life(f"{', '.join(map(str, strikes.values()))}: {error!r}"))
 
     threads = [threading.Thread(target=run, args=(tenant,)) for tenant in tenants]
     for thread in threads:

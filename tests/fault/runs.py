@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from kubeception.engine.install import install
-from tests.fault.tap import Call, Strike
+from tests.fault.tap import Call, Fault, Strike
 from tests.fault.world import State, World, WrongError
 from tests.integration.conftest import serve
 from tests.integration.servers import (
@@ -73,12 +73,20 @@ def _life(host: ApiServer, tenant: ApiServer) -> Reference:
     return Reference(calls, states)
 
 
-def live(host: ApiServer, tenant: ApiServer, reference: Reference, strikes: Strikes) -> list[str]:
-    """A life with these faults; what went wrong, in words.
+@dataclass(frozen=True)
+class Life:
+    """How a life with faults went."""
 
-    It ends after the last of them, in any case with the tenant's deletion.
-    """
+    wrong: str = ""
+    """In words."""
+    struck: tuple[Fault, ...] = ()
+    """The faults whose request was made."""
+
+
+def live(host: ApiServer, tenant: ApiServer, reference: Reference, strikes: Strikes) -> Life:
+    """A life with these faults. It ends after the last of them, in any case with the tenant's deletion."""
     world = World(host, tenant)
+    struck: list[Fault] = []
     try:
         last = max((OPERATIONS.index(name) for name in strikes), default=0)
         for name in (*OPERATIONS[: min(last + 1, len(OPERATIONS) - 1)], "delete"):
@@ -87,12 +95,13 @@ def live(host: ApiServer, tenant: ApiServer, reference: Reference, strikes: Stri
             try:
                 world.run(name, strikes.get(name))
             except WrongError as error:
-                return [f"{name}, {strikes.get(name)}: {error}"]
+                return Life(f"{name}, {strikes.get(name)}: {error}", tuple(struck))
+            struck += [strikes[name].fault] if world.tap.struck else []
             if difference := different(reference.states[name], world.state()):
-                return [f"{name}, {strikes.get(name)}: {difference}"]
+                return Life(f"{name}, {strikes.get(name)}: {difference}", tuple(struck))
     finally:
         world.close()
-    return []
+    return Life(struck=tuple(struck))
 
 
 def different(wanted: State, found: State) -> str:
