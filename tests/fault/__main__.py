@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fault.abreast import live_all
-from tests.fault.runs import learn, servers
+from tests.fault.runs import Strikes, learn, servers
 
 ENOUGH = 0.95
 """Of the faults that are planned: where fewer are met, the lives aren't what was learned."""
@@ -23,6 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reads", action="store_true", help="faults of reads too")
     parser.add_argument("--sample", type=int, default=0, help="only so many lives, drawn at random")
+    parser.add_argument("--only", default="", help="only faults in whose name this is")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
@@ -35,6 +36,7 @@ def main() -> int:
         with servers(Path(folder), slots) as (host, tenants):
             reference = learn(host, tenants[0])
             lives = reference.lives(reads=chosen.reads)
+            lives = [kept for life in lives if (kept := _of(life, chosen.only))]
             if chosen.sample:
                 lives = random.Random(chosen.seed).sample(lives, min(chosen.sample, len(lives)))
             calls = {name: len(found) for name, found in reference.calls.items()}
@@ -50,6 +52,11 @@ def main() -> int:
         f"{planned - struck.total()} faults met no such request"
     )
     return bool(wrong) or struck.total() < ENOUGH * planned
+
+
+def _of(life: Strikes, text: str) -> Strikes:
+    """The strikes of a life with this in their names."""
+    return {name: strike for name, strike in life.items() if text in str(strike)}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -13,7 +14,7 @@ from kubeception import names
 from kubeception.engine import nodes, observe
 from kubeception.engine.changes import Changes
 from kubeception.engine.parallel import together
-from kubeception.engine.reconcile import Engine
+from kubeception.engine.reconcile import Engine, now
 from kubeception.errors import KubeceptionError, NotFoundError
 from kubeception.kube.client import Cluster, Object
 from kubeception.plan.context import PlanContext
@@ -100,6 +101,8 @@ class World:
         self._engine_host, self._engine_tenant = host.cluster(), tenant.cluster("tenant")
         self.uid = ""
         self.size: Object = {}
+        self.ahead = timedelta()
+        """Of the engine's clock: nobody waits here for what comes with time only."""
         self._kept: dict[str, str] = {}
         self.tap = Tap(
             {id(self._engine_host._api): "host", id(self._engine_tenant._api): "tenant"},
@@ -173,7 +176,7 @@ class World:
         said = ""
         for _ in range(DELETE_PASSES if deleting else PASSES):
             with tapped(self.tap):
-                done, said = self._pass()
+                done, said, due = self._pass()
             self.tap.dead = False
             if deleting:
                 if done:
@@ -184,23 +187,31 @@ class World:
             self.check()
             if done and not moved:
                 return
+            if not moved:
+                self.ahead += timedelta(seconds=due)
         raise WrongError(f"it doesn't come to an end: {said}")
 
-    def _pass(self) -> tuple[bool, str]:
-        """One pass of an engine that knows nothing of earlier ones: whether nothing is left to do, and what is."""
-        engine = Engine(self._engine_host, NAMESPACE, self.name, changes=Deaf())
+    def _pass(self) -> tuple[bool, str, float]:
+        """One pass of an engine that knows nothing of earlier ones.
+
+        Whether nothing is left to do, what is, and in how many seconds it wants to look again.
+        """
+        clock = lambda: now() + self.ahead  # noqa: E731  # a method would be one of the world
+        engine = Engine(self._engine_host, NAMESPACE, self.name, changes=Deaf(), clock=clock)
         engine.link = Straight(self._engine_tenant)  # type: ignore[assignment]
         try:
             report = engine.step()
         except NotFoundError:
-            return self.host.get("TenantCluster", self.name, NAMESPACE) is None, "it is gone"
+            gone = self.host.get("TenantCluster", self.name, NAMESPACE) is None
+            return gone, "it is gone", 0
         except Killed:
-            return False, "killed"
+            return False, "killed", 0
         except KubeceptionError as error:
-            return False, error.message
+            return False, error.message, 0
         if report.failures:
-            return False, report.failures[0].message
-        return report.ready and report.writes == 0, f"{report.waits_for}, {report.writes} writes"
+            return False, report.failures[0].message, 0
+        said = f"{report.waits_for}, {report.writes} writes"
+        return report.ready and report.writes == 0, said, report.soon or 0
 
     # what the rest of the world does
 
@@ -208,16 +219,21 @@ class World:
         """What controllers, KubeVirt and kubelets would do; whether there was anything to do."""
         moved = [self._report_ready(self.host, kind, self.control_plane) for kind in WORKLOADS[1:]]
         moved += [self._report_ready(self.tenant, kind, "kube-system") for kind in WORKLOADS]
-        machines = {o["metadata"]["name"] for o in self.host.list(MACHINES[0], self.machines)}
+        asked = {o["metadata"]["name"] for o in self.host.list(MACHINES[0], self.machines)}
         running = {o["metadata"]["name"] for o in self.host.list(MACHINES[1], self.machines)}
         joined = {o["metadata"]["name"] for o in self.tenant.list("Node")}
+        seeded = {o["metadata"]["name"] for o in self.host.list("Secret", self.machines)}
+        machines = asked & (running | seeded)  # a machine whose disk isn't there doesn't start
         for machine in machines - running:
             self._boot(machine)
-        for machine in running - machines:
+        for machine in running - asked:
             self.host.delete(MACHINES[1], machine, self.machines)
-        for machine in machines - joined:
+        tokens = self.tenant.list("Secret", "kube-system", labels=names.MACHINE_LABEL)
+        invited = {o["metadata"]["labels"][names.MACHINE_LABEL] for o in tokens}
+        joining = (machines & invited) - joined
+        for machine in joining:
             self._join(machine)
-        return any((*moved, machines != running, machines - joined))
+        return any((*moved, machines - running, running - asked, joining))
 
     def _report_ready(self, cluster: Cluster, kind: str, namespace: str) -> bool:
         moved = False
