@@ -43,6 +43,8 @@ PROTECTED_ANNOTATION: Final = f"{GROUP}/deletion-protection"
 """On a TenantCluster, `true`: it can't be deleted."""
 PROTECTION_POLICY: Final = "kubeception-deletion-protection"
 """The ValidatingAdmissionPolicy that keeps protected TenantClusters."""
+ACCEPTED_ANNOTATION: Final = f"{GROUP}/accepted-version"
+"""On a KubeVirt: its version, where the host's administrators take it as it is, holes and all."""
 RETAINED_ANNOTATION: Final = f"{GROUP}/retained-since"
 """On the control plane's namespace of a tenant that was deleted with `deletionPolicy: Retain`."""
 

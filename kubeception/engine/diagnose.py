@@ -21,6 +21,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.expiry import expiries
 from kubeception.plan.facts import Object
 from kubeception.providers import PROVIDERS
+from kubeception.providers.kubevirt import unsafe
 
 OLDEST_HOST: Final = (1, 29)
 """From here on Kubernetes has native sidecars."""
@@ -129,14 +130,19 @@ def _providers(cluster: Cluster) -> Iterator[Finding]:
         except KubeceptionError as error:
             yield warning("Machines", error.message, Actor.HOST, error.hint)
             continue
-        emulated = "VirtualMachine" in provider.kinds and any(
-            (((o["spec"].get("configuration") or {}).get("developerConfiguration")) or {}).get(
-                "useEmulation"
-            )
-            for o in cluster.list("KubeVirt")
-        )
+        installed = cluster.list("KubeVirt") if "VirtualMachine" in provider.kinds else []
+        emulated = any(_emulates(kubevirt) for kubevirt in installed)
         how = ", which emulates processors: machines take minutes to boot" if emulated else ""
         yield fine("Machines", f"{provider.name} is ready{how}")
+        for version in filter(None, map(unsafe, installed)):
+            found = f"KubeVirt {version}, accepted here, has published holes by which guests come to their host"
+            fix = "Upgrade it before strangers get machines."
+            yield warning("Machines", found, Actor.HOST, fix)
+
+
+def _emulates(kubevirt: Object) -> bool:
+    configuration = kubevirt["spec"].get("configuration") or {}
+    return bool((configuration.get("developerConfiguration") or {}).get("useEmulation"))
 
 
 def _definitions(cluster: Cluster) -> Iterator[Finding]:

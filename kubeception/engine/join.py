@@ -9,6 +9,7 @@ from typing import Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
+from kubeception.engine.follow import once
 from kubeception.engine.machines import new_token
 from kubeception.engine.parallel import together
 from kubeception.engine.reconcile import REACH_SECONDS, Engine
@@ -48,6 +49,7 @@ def join_command(engine: Engine, pool_name: str, address: str = "") -> JoinComma
             f"NodePool {pool.name}: its machines join by themselves",
             hint="This is for pools with provider ssh and no spec.ssh.keySecretRef.",
         )
+    once(engine)  # which counts the machines that the pool has by now
     machine = _waiting(engine, pool, address)
     tenant = engine.link.wait(ctx, REACH_SECONDS)
     if tenant is None or ctx.endpoint is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from kubeception import names
 from kubeception.components.causes import cause
 from kubeception.errors import ApiError, NotFoundError, WaitTimeoutError
 from kubeception.kube.client import Cluster
@@ -69,7 +70,10 @@ def kubevirt_objects(programs: Path, report: Report, *, emulation: bool) -> list
         {**namespace, "metadata": {"name": "kubevirt", "labels": labels}},
         *generated(programs, report),
         manifest("lab/kubevirt/operator.yaml.j2", {"images": images, "version": KUBEVIRT}),
-        manifest("lab/kubevirt/kubevirt.yaml.j2", {"emulation": emulation}),
+        manifest(
+            "lab/kubevirt/kubevirt.yaml.j2",
+            {"emulation": emulation, "accepted": names.ACCEPTED_ANNOTATION, "version": KUBEVIRT},
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 """Worker nodes as KubeVirt virtual machines: one VirtualMachine each, its user data in a Secret of the same name."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -21,9 +22,14 @@ INTERFACE: Final = "default"
 CONSOLE_CONTAINER: Final = "guest-console-log"
 """Container of the virt-launcher pod whose log is the serial console."""
 
+VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
 CPUS: Final = 1
 MEMORY: Final = "1536Mi"
 """Of a machine of which nothing else is said."""
+
+SAFE: Final = (1, 8, 3)
+"""Releases before this one have published holes by which a guest comes to its host: CVE-2026-7374 is one."""
 
 TROUBLES: Final[Mapping[str, tuple[Reason, str]]] = {
     "CrashLoopBackOff": (Reason.CONTAINER_ENDS, "it ends again and again while it starts"),
@@ -66,6 +72,16 @@ class KubeVirt(NodeProvider):
                 f"{host.title}: KubeVirt is there but not ready: {state}",
                 hint="Wait until `kubectl get kubevirt --all-namespaces` shows Deployed.",
             )
+        for kubevirt in found:
+            meta, version = kubevirt["metadata"], unsafe(kubevirt)
+            if version and meta.get("annotations", {}).get(names.ACCEPTED_ANNOTATION) != version:
+                raise KubeceptionError(
+                    f"{host.title}: KubeVirt {version} has published holes by which a virtual machine "
+                    f"comes to its host; v{'.'.join(map(str, SAFE))} closes them",
+                    hint="Upgrade it. Where you trust whoever gets these machines, an administrator accepts it: "
+                    f"kubectl annotate kubevirt {meta['name']} --namespace {meta['namespace']} --overwrite "
+                    f"{names.ACCEPTED_ANNOTATION}={version}",
+                )
         if not any(r["name"] == "virtualmachines" for r in json.loads(served)["resources"]):
             raise KubeceptionError(f"{host.title}: KubeVirt there serves no VirtualMachines")
 
@@ -138,6 +154,13 @@ def _configure(spec: Object, options: KubeVirtOptions) -> None:
         device = {"name": name, "serial": disk.name, "disk": {"bus": "virtio"}}
         domain["devices"]["disks"].append(device)
         template["volumes"].append({"name": name, "emptyDisk": {"capacity": disk.size}})
+
+
+def unsafe(kubevirt: Object) -> str:
+    """The version of an installation that is older than SAFE; empty where it isn't, or says none."""
+    version = str(kubevirt.get("status", {}).get("observedKubeVirtVersion", ""))
+    found = VERSION.match(version)
+    return version if found and tuple(map(int, found.groups())) < SAFE else ""
 
 
 def kernel_boot(disk: str) -> Object:

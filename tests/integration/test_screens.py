@@ -104,8 +104,17 @@ class World:
             provisioner="x",
         )
         emulated = {"configuration": {"developerConfiguration": {"useEmulation": True}}}
-        self.write("kubevirt.io/v1", "KubeVirt", "kubevirt", "default", spec=emulated)
-        self.status("KubeVirt", "kubevirt", "default", {"phase": "Deployed"})
+        accepted = {names.ACCEPTED_ANNOTATION: "v1.7.0"}
+        self.write(
+            "kubevirt.io/v1",
+            "KubeVirt",
+            "kubevirt",
+            "default",
+            annotations=accepted,
+            spec=emulated,
+        )
+        said = {"phase": "Deployed", "observedKubeVirtVersion": "v1.7.0"}
+        self.status("KubeVirt", "kubevirt", "default", said)
 
     def make_tenants(self) -> tuple[str, str]:
         for name, spec in (("acme", NETWORK), ("umbra", {"paused": True}), (LONG, {})):
