@@ -55,6 +55,8 @@ DRIVERS = (
     "drivers/net/virtio_net.ko",
 )
 """Loaded in this order."""
+HOST_KEYS = "etc/ssh/ssh_host_*"
+"""Whoever has the image would know them: each machine makes its own."""
 APPLETS = ("findfs", "insmod", "mount", "sh", "sleep", "switch_root")
 
 
@@ -71,8 +73,8 @@ def strip(tree: Path) -> None:
         for folder in (tree / units).glob("*.target.wants"):
             shutil.rmtree(folder)
     shutil.rmtree(tree / "usr/lib/systemd/system-generators")  # units are what the image says
-    for name in ("hostname", "resolv.conf"):
-        (tree / "etc" / name).unlink(missing_ok=True)
+    for path in (tree / "etc/hostname", tree / "etc/resolv.conf", *tree.glob(HOST_KEYS)):
+        path.unlink(missing_ok=True)
     (tree / "etc/machine-id").write_text("")
 
 

@@ -115,7 +115,8 @@ def _told(target: Target, key: paramiko.PKey, error: Exception) -> SshError:
     """What kept a connection from being made, as a person is told of it."""
     if isinstance(error, SshError):
         return error
-    if isinstance(error, paramiko.AuthenticationException):
+    slow = "timeout" in str(error)  # of the same class as a refusal
+    if isinstance(error, paramiko.AuthenticationException) and not slow:
         return SshError(
             f"{target.title}: the user is not let in with the key {fingerprint(_said(key))}",
             hint="Add its public half to the user's ~/.ssh/authorized_keys there.",

@@ -68,12 +68,16 @@ def test_a_stripped_root_starts_nothing_and_has_no_identity(tmp_path: Path) -> N
     (tmp_path / "usr/lib/systemd/system-generators").mkdir()
     (tmp_path / "etc/machine-id").write_text("1234")
     (tmp_path / "etc/hostname").write_text("builder")
+    (tmp_path / "etc/ssh").mkdir()
+    for name in ("ssh_host_rsa_key", "ssh_host_ed25519_key.pub", "sshd_config"):
+        (tmp_path / "etc/ssh" / name).write_text("")
     strip(tmp_path)
     assert not list(tmp_path.rglob("*.target.wants"))
     assert not list(tmp_path.rglob("*generators"))
     assert (tmp_path / "etc/systemd/system/ssh.service.wants").exists()
     assert (tmp_path / "etc/machine-id").read_text() == ""
     assert not (tmp_path / "etc/hostname").exists()
+    assert [path.name for path in (tmp_path / "etc/ssh").iterdir()] == ["sshd_config"]
 
 
 def test_own_units_are_started_or_start_others() -> None:
