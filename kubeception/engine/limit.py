@@ -12,19 +12,29 @@ PASS_SECONDS: Final = 60.0
 
 
 class Limit:
-    """Asked before each request of a pass; raises StoppedError when there is to be no further one."""
+    """Asked before each request of a pass; raises StoppedError when there is to be no further one.
+
+    Its time begins with the first request: a pass may have waited for its turn.
+    """
 
     def __init__(
         self, may_write: Callable[[], bool] = lambda: True, seconds: float = PASS_SECONDS
     ) -> None:
         self._may_write, self._seconds = may_write, seconds
-        self._ends = time.monotonic() + seconds
+        self._began: float | None = None
         self.requests: Counter[str] = Counter()
         """How many were allowed, by method."""
 
+    @property
+    def seconds(self) -> float:
+        """Since the first request."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
     def __call__(self, method: str) -> float:
         """Seconds that are left."""
-        left = self._ends - time.monotonic()
+        if self._began is None:
+            self._began = time.monotonic()
+        left = self._seconds - self.seconds
         if left <= 0:
             message = f"the pass was ended: it took longer than {self._seconds:.0f} s"
             raise StoppedError(message, reason="Deadline")

@@ -9,6 +9,8 @@ T = TypeVar("T")
 
 PROMPT_SECONDS: Final = 3.0
 """A pass that takes longer gives its place to another, and goes on beside it."""
+BESIDE: Final = 2
+"""For each place, as many passes may go on so: when all are slow, more at once would make all slower."""
 
 
 class Lanes:
@@ -21,6 +23,7 @@ class Lanes:
     def __init__(self, workers: int) -> None:
         self._prompt = asyncio.Semaphore(workers)
         self._slow = asyncio.Semaphore(max(1, workers // 2))
+        self._beside = asyncio.Semaphore(workers * BESIDE)
         self.running = 0
         """Passes that run now, overlong ones among them."""
         self.waiting = 0
@@ -35,18 +38,17 @@ class Lanes:
         finally:
             self.waiting -= 1
         self.running += 1
-        held = True
         try:
             done = _in_thread(work)
             await asyncio.wait({done}, timeout=None if slow else PROMPT_SECONDS)
-            if not done.done():
+            if not done.done() and not self._beside.locked():
+                await self._beside.acquire()
                 place.release()
-                held = False
+                place = self._beside
             return await done
         finally:
             self.running -= 1
-            if held:
-                place.release()
+            place.release()
 
 
 def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":

@@ -132,7 +132,7 @@ class Tenant:
         """One pass; seconds until the next one unless something happens before."""
         extra: dict[str, Any] = {"cluster": self.title, "pass_id": next(self._passes)}
         limit = Limit(self._may_write)
-        began, met, pause = self._loop.time(), None, 0.0
+        met, pause = None, 0.0
         report: Report | None = None
         try:
             report = await self.desk.lanes.run(partial(self._step, limit), slow=self._slow)
@@ -144,7 +144,7 @@ class Tenant:
             met = trouble(error)
             pause = self._backoff.pause(met)
             _tell(error, met, {**extra, "trouble": str(met), "retry_in": round(pause, 1)})
-        seconds = self._loop.time() - began
+        seconds = limit.seconds
         self._slow = seconds > PROMPT_SECONDS
         self._last, self.seen = met, True
         self.desk.metrics.passed(self.key, report, met, seconds, limit.requests)

@@ -48,6 +48,25 @@ def test_a_pass_that_hangs_gives_its_place_to_others(monkeypatch: pytest.MonkeyP
     assert asyncio.run(run()) == 7
 
 
+def test_when_all_are_slow_no_more_run_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "PROMPT_SECONDS", 0.01)
+    free = threading.Event()
+
+    async def run() -> int:
+        pool = Lanes(2)
+        all_of_them = [asyncio.create_task(pool.run(partial(free.wait, 10))) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        most = pool.running
+        free.set()
+        await asyncio.gather(*all_of_them)
+        assert (pool.running, pool.waiting) == (0, 0)
+        return most
+
+    assert asyncio.run(run()) == 2 + 2 * lanes.BESIDE
+
+
 def test_a_slow_tenant_waits_with_its_like_and_not_with_the_others() -> None:
     free = threading.Event()
 
