@@ -16,7 +16,7 @@ from kubeception import names
 from tests.blocks import blocks_of
 from tests.e2e.conftest import Lab
 from tests.e2e.reader import Reader
-from tests.e2e.tenant import eventually, leftovers, uid_of
+from tests.e2e.tenant import eventually, uid_of
 
 SECONDS: Final = 600
 WEB: Final = """\
@@ -119,10 +119,12 @@ class TestPages:
         uid = uid_of(owner.lab, "acme")
         said = owner.follow_page("install.md")
         assert "default/acme" in said
-        assert leftovers(owner.lab, uid, "acme") == ""
-        label = names.COMPONENT_LABEL
         kinds = "namespaces,clusterroles,clusterrolebindings,crds"
-        assert owner.lab.kubectl("get", kinds, "-l", label, "-o", "name") == ""
+        left = owner.lab.kubectl("get", kinds, "-o", "name")
+        assert names.control_plane_namespace(uid, "acme") not in left
+        assert names.SYSTEM_NAMESPACE not in left
+        assert names.GROUP not in left
+        assert names.OPERATOR not in left
 
 
 def etcd_of(lab: Lab, tenant: str) -> int:
