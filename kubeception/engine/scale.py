@@ -92,13 +92,15 @@ def scale(wish: Wish, workers: Sequence[Worker], now: datetime) -> Scaling:
         most = wish.replicas + wish.surge
         kept, going = good[:most], good[most:]
     gone = sum(1 for w in going if not w.is_node)
-    there = len(good) - gone + sum(1 for w in leaving if w.is_node)
-    spent = [w.machine for w in lost if now - w.machine.created >= PATIENCE]
+    spent = [w for w in lost if now - w.machine.created >= PATIENCE]
     waiting = len(lost) - len(spent)
+    discard = spent if len(good) < wish.replicas else lost
+    there = len(good) - gone + sum(1 for w in leaving if w.is_node)
+    there += sum(1 for w in lost if w.alive and w not in discard)
     return Scaling(
         add=max(0, min(wish.replicas - len(kept) - waiting, wish.replicas + wish.surge - there)),
         drain=tuple(w.machine for w in (*leaving, *going)),
-        discard=tuple(spent) if len(good) < wish.replicas else tuple(w.machine for w in lost),
+        discard=tuple(w.machine for w in discard),
         held=held,
     )
 

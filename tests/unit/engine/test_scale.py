@@ -180,6 +180,15 @@ def count(workers: Sequence[Worker], plan: Scaling) -> int:
     return plan.add + sum(w.machine.name not in gone or w.is_node for w in left)
 
 
+def test_one_that_fails_and_has_not_gone_yet_counts_beside_those_that_leave() -> None:
+    young = Machine("b", "p", Phase.PENDING, NOW, template=OLD)
+    leave = [
+        Worker(replace(young, name=name, joined_instance="i", draining_since=NOW)) for name in "ac"
+    ]
+    plan = scale(Wish(2, OLD, surge=1), [*leave, Worker(young, failing=True)], NOW)
+    assert plan.add == 0
+
+
 @given(wishes, machines)
 def test_none_is_made_beyond_the_surge(wish: Wish, pool: list[Worker]) -> None:
     plan = scale(wish, pool, NOW)
