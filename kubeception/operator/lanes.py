@@ -17,7 +17,8 @@ class Lanes:
     """`workers` places for passes, and half as many for tenants whose last pass was slow.
 
     A tenant whose API takes connections and doesn't answer costs the others a place for
-    `PROMPT_SECONDS` once; after that it waits with its like.
+    `PROMPT_SECONDS` once; after that it waits with its like. Only where more than `BESIDE` for each
+    place are so at once do the next ones keep theirs.
     """
 
     def __init__(self, workers: int) -> None:

@@ -72,6 +72,7 @@ def owner(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]
     made.must(f"kubeception lab kubeconfig --merge --name {lab.name}")
     made.must(f"kubectl delete --ignore-not-found {GIVEN}")
     yield made
+    made.type("kubectl label namespace default kubeception.io/allow-ssh-nodes-")
     made.type(f"kubectl delete {GIVEN}; kubeception delete acme; kubeception delete try")
     made.type("kubeception uninstall --with-tenants")
     made.close()

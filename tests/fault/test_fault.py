@@ -26,7 +26,8 @@ def test_a_fault_changes_nothing_of_the_outcome(
         lives.append({n: drawn.choice(reference.strikes(n, reads=True)) for n in OPERATIONS})
     lived = live_all(host, [tenant], reference, lives, processes=1)
     assert [life.wrong for life in lived if life.wrong] == []
-    assert sum(len(life.struck) for life in lived) > LIVES * len(OPERATIONS) / 2
+    # Of a delete only, what is awaited may come sooner, and the request is not made.
+    assert sum(len(life.struck) for life in lived) >= LIVES * (len(OPERATIONS) - 1)
 
 
 def strikes_at(reference: Reference, path: str, fault: Fault) -> Strikes:
