@@ -185,6 +185,8 @@ class Definition:
     columns: tuple[Column, ...]
     rules: Mapping[str, list[Schema]] = field(default_factory=dict)
     """CEL rules, by the path of the part of spec they stand at; empty: spec itself."""
+    selectable: tuple[str, ...] = ()
+    """Paths of fields that a field selector may name (KEP-4358)."""
     subresources: Mapping[str, Schema] = field(default_factory=dict)
 
 
@@ -258,6 +260,7 @@ DEFINITIONS: Final = (
             "provider": [rule("self == oldSelf", "a pool can't change its provider")],
             "labels": [LABEL_KEYS],
         },
+        selectable=(names.CLUSTER_FIELD,),
         subresources={
             "scale": {
                 "specReplicasPath": ".spec.replicas",
@@ -276,6 +279,7 @@ def definitions() -> list[dict[str, Any]]:
 def _definition(d: Definition) -> dict[str, Any]:
     group, version = names.API_VERSION.split("/")
     age = Column("Age", ".metadata.creationTimestamp", "Since when it exists", "date")
+    fields = [{"jsonPath": f".{path}"} for path in d.selectable]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -299,6 +303,7 @@ def _definition(d: Definition) -> dict[str, Any]:
                     "schema": {"openAPIV3Schema": _schema(d)},
                     "subresources": {"status": {}, **d.subresources},
                     "additionalPrinterColumns": [_column(c) for c in (*d.columns, age)],
+                    **({"selectableFields": fields} if fields else {}),
                 }
             ],
         },

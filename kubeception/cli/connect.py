@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +18,9 @@ from kubeception.cli.options import DURATION, HostArgs, examples, host_options, 
 
 if TYPE_CHECKING:
     from kubeception.engine.reconcile import Engine
+
+LOOK_SECONDS: Final = 2.0
+"""How often the host is asked anew about a control plane that isn't reached."""
 
 
 @click.command(
@@ -65,9 +69,14 @@ def way(engine: "Engine", seconds: float) -> tuple[dict[str, Any], bool]:
     from kubeception.engine.link import SERVER_NAME
     from kubeception.errors import WaitTimeoutError
 
-    ctx = engine.context()
+    end = time.monotonic() + seconds
+    while True:
+        ctx = engine.context()
+        left = end - time.monotonic()
+        tenant = engine.link.wait(ctx, max(0.0, min(left, LOOK_SECONDS)))
+        if tenant is not None or left <= 0:
+            break
     document = copy.deepcopy(ctx.pki.admin_kubeconfig())
-    tenant = engine.link.wait(ctx, seconds)
     if tenant is None:
         raise WaitTimeoutError(
             f"the API server of {engine.name} does not answer, neither at "

@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,18 +18,21 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
 
 PROBE_SECONDS: Final = 0.05
-EAGER_SECONDS: Final = 30.0
-"""After which a search for an API server that is about to run slows down."""
-CURIOUS_SECONDS: Final = 0.3
-"""The same where it runs already: what doesn't answer then may be away for long."""
+"""The first pause of a search."""
 LONGEST_PAUSE: Final = 60.0
+EAGER: Final = 1.01
+"""By how much each pause is longer than the one before while an API server is about to run: of all the time
+it takes, a hundredth is lost at the end."""
+CURIOUS: Final = 1.5
+"""The same where it is said to run already: what doesn't answer then may be away for long."""
+SLOW_SECONDS: Final = 30.0
+"""A search that took so long begins anew once its API server has come to run."""
 PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
 END_SECONDS: Final = 3.0
 """How long the end of a search is awaited: no longer than a request of it takes."""
 SERVER_NAME: Final = "kubernetes.default.svc"
 """In every serving certificate: what is checked where the address dialled is a local one."""
-SELECTOR: Final = f"{names.COMPONENT_LABEL}=control-plane"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class _Goal:
 class Link:
     """A search for the way, in threads of its own, until one is found.
 
-    `wake` is called when it was, `gone` with a client that isn't to be used any more.
+    `wake` is called when it was, `gone` with a client that isn't to be used any more. All it asks of the
+    host is a connection to a pod, once it was told of one that is ready.
     """
 
     def __init__(
@@ -56,15 +59,21 @@ class Link:
         self._host, self._wake, self._gone = host, wake, gone
         self._found: Cluster | None = None
         self._goal: _Goal | None = None
+        self._pod = ""
+        """The pod whose API server is ready, as passes saw it last."""
         self._forward: PortForward | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._searches: list[threading.Thread] = []
         self._began = 0.0
-        self._hurried = False
+        self._ran = False
+        """Whether the API server was said to run, the last time."""
 
-    def reach(self, ctx: PlanContext, *, runs: bool = False) -> Cluster | None:
-        """A client whose server can be worked with; None until then, and then `wake` is called."""
+    def wait(self, ctx: PlanContext, seconds: float, *, runs: bool = True) -> Cluster | None:
+        """A client whose server can be worked with; None until then, and then `wake` is called.
+
+        For an API server that is said to run there is some patience: these seconds.
+        """
         if ctx.endpoint is None:
             return None
         goal = _Goal(
@@ -73,31 +82,22 @@ class Link:
             f"tenant cluster {ctx.cluster.name}",
             ctx.spec.exposure.type != "ClusterIP",
         )
+        slow = time.monotonic() - self._began > SLOW_SECONDS
         if goal != self._goal:
-            self._restart(goal, CURIOUS_SECONDS if runs else EAGER_SECONDS)
-            self._hurried = runs
-        return self._found
-
-    def wait(self, ctx: PlanContext, seconds: float) -> Cluster | None:
-        """`reach`, with some patience: for an API server that is known to run."""
-        found = self.reach(ctx, runs=seconds > 0)
-        if found is None and self._goal is not None:
-            self._hurry(self._goal, runs=seconds > 0)
-        if found is None and self._goal is not None:
+            self._restart(goal, CURIOUS if runs else EAGER)
+        elif self._found is None and runs and not self._ran and slow:
+            self._restart(goal, EAGER)
+        self._ran, self._pod = runs, _ready_pod(ctx)
+        if self._pod and self._found is None and len(self._searches) == 1:
+            self._search(self._around, goal, CURIOUS)
+        if self._found is None and runs:
             self._ended.wait(seconds)
-            found = self._found
-        return found
-
-    def _hurry(self, goal: _Goal, *, runs: bool) -> None:
-        """Begin anew a search that has slowed down, once each time the API server has come to run."""
-        if runs and not self._hurried and time.monotonic() - self._began > EAGER_SECONDS:
-            self._restart(goal, EAGER_SECONDS)
-        self._hurried = runs
+        return self._found
 
     def lost(self) -> None:
         """The client failed to get an answer: look for a way again."""
         if self._goal is not None:
-            self._restart(self._goal, CURIOUS_SECONDS)
+            self._restart(self._goal, CURIOUS)
 
     def close(self) -> None:
         """End the search and what it found."""
@@ -110,42 +110,42 @@ class Link:
         if self._forward is not None:
             self._forward.close()
 
-    def _restart(self, goal: _Goal, eager: float) -> None:
+    def _restart(self, goal: _Goal, growth: float) -> None:
         self.close()
         self._ended = threading.Event()
         self._goal, self._found, self._forward = goal, None, None
         self._began = time.monotonic()
-        self._searches = [
-            threading.Thread(
-                target=search, args=(goal, self._ended, eager), name="search", daemon=True
-            )
-            for search in (self._straight, self._around)
-        ]
-        for search in self._searches:
-            search.start()
+        self._searches = []
+        self._search(self._straight, goal, growth)
 
-    def _straight(self, goal: _Goal, ended: threading.Event, eager: float) -> None:
+    def _search(self, way: Callable[..., None], goal: _Goal, growth: float) -> None:
+        thread = threading.Thread(
+            target=way, args=(goal, self._ended, growth), name="search", daemon=True
+        )
+        self._searches.append(thread)
+        thread.start()
+
+    def _straight(self, goal: _Goal, ended: threading.Event, growth: float) -> None:
         cluster: Cluster | None = None
         address = _address(goal.kubeconfig)
-        for pause in _pauses(PROBE_SECONDS, eager):
+        for pause in _pauses(growth):
+            if listens(address):
+                cluster = cluster or Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
+                if _answers(cluster) and self._arrived(cluster, ended):
+                    return
             if ended.wait(pause):
                 break
-            if not listens(address):
-                continue
-            cluster = cluster or Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
-            if _answers(cluster) and self._arrived(cluster, ended):
-                return
         if cluster is not None:
             cluster.close()
 
-    def _around(self, goal: _Goal, ended: threading.Event, eager: float) -> None:
-        """Wait for a pod of the API server; where the endpoint then doesn't answer soon, connect to the pod."""
-        patience = PATIENCE_SECONDS if goal.outside else 0.0
-        for pause in _pauses(1.0, eager):
-            if ended.wait(pause):
+    def _around(self, goal: _Goal, ended: threading.Event, growth: float) -> None:
+        """Connect to the pod of the API server, where the endpoint doesn't answer soon."""
+        if ended.wait(PATIENCE_SECONDS if goal.outside else 0.0):
+            return
+        for pause in _pauses(growth):
+            if (pod := self._pod) and self._through(goal, pod, ended):
                 return
-            pod = self._pod(goal.namespace)
-            if pod and not ended.wait(patience) and self._through(goal, pod, ended):
+            if ended.wait(max(1.0, pause)):
                 return
 
     def _through(self, goal: _Goal, pod: str, ended: threading.Event) -> bool:
@@ -173,24 +173,23 @@ class Link:
         self._wake()
         return True
 
-    def _pod(self, namespace: str) -> str:
-        """A pod whose API server is ready, or nothing."""
-        with suppress(KubeceptionError):
-            for pod in self._host.list("Pod", namespace, labels=SELECTOR):
-                if is_true(pod, "Ready"):
-                    return str(pod["metadata"]["name"])
-        return ""
+
+def _ready_pod(ctx: PlanContext) -> str:
+    """A pod whose API server was ready when the pass looked; empty without one."""
+    for (kind, namespace, name), obj in ctx.facts.objects.items():
+        labels = obj["metadata"].get("labels", {})
+        own = (kind, namespace) == ("Pod", ctx.namespace)
+        if own and labels.get(names.COMPONENT_LABEL) == "control-plane" and is_true(obj, "Ready"):
+            return name
+    return ""
 
 
-def _pauses(first: float, eager: float) -> Iterator[float]:
+def _pauses(growth: float) -> Iterator[float]:
     """Pauses between looks: short ones at first, then ever longer ones, each a bit off the others' beat."""
-    began = time.monotonic()
-    while time.monotonic() - began < eager:
-        yield first
-    pause = first
+    pause = PROBE_SECONDS
     while True:
-        pause = min(pause * 1.5, LONGEST_PAUSE)
         yield pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load
+        pause = min(pause * growth, LONGEST_PAUSE)
 
 
 def _address(kubeconfig: dict[str, Any]) -> tuple[str, int]:

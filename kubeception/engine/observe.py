@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool, TenantCluster, parse_cluster, parse_pool
 from kubeception.engine.parallel import together
+from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.plan.facts import Facts, HostFacts, Object
@@ -63,10 +65,20 @@ def find_cluster(host: Cluster, namespace: str, name: str) -> TenantCluster | No
 
 
 def find_pools(host: Cluster, cluster: TenantCluster) -> tuple[NodePool, ...]:
-    """The node pools that belong to a cluster."""
-    found = host.list("NodePool", cluster.namespace)
-    mine = [o for o in found if o["spec"].get("clusterRef", {}).get("name") == cluster.name]
-    return tuple(parse_pool(obj) for obj in mine if "deletionTimestamp" not in obj["metadata"])
+    """The node pools that belong to a cluster.
+
+    The host is asked for those only; one before Kubernetes 1.31, or with an older definition of the kind,
+    refuses that, and gives all there are.
+    """
+    try:
+        mine = f"{names.CLUSTER_FIELD}={cluster.name}"
+        found = host.list("NodePool", cluster.namespace, fields=mine)
+    except ApiError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        found = host.list("NodePool", cluster.namespace)
+    of_it = [o for o in found if o["spec"].get("clusterRef", {}).get("name") == cluster.name]
+    return tuple(parse_pool(obj) for obj in of_it if "deletionTimestamp" not in obj["metadata"])
 
 
 def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-THREADS: Final = 8
+THREADS: Final = 3
 
 
 class _Own(threading.local):

@@ -46,7 +46,7 @@ TENANT_WATCHED: Final = ("CertificateSigningRequest", "Node")
 UNPLACED: Final = "spec.nodeName=,status.phase=Pending"
 """Pods that may ask for another node."""
 REACH_SECONDS: Final = 2.0
-"""How long the API server of a control plane that is ready may take to be reached."""
+"""How long a pass waits for the API server of a control plane that is ready."""
 
 
 def now() -> datetime:
@@ -188,6 +188,8 @@ class Pass:
     ) -> None:
         self.engine, self.host, self.limit = engine, host, limit
         self.report = Report(cluster)
+        self.patience = engine.patience
+        """How long the API server is still waited for, once it is said to run."""
         self.tenant: Cluster | None = None
         self._tenants: list[Cluster] = []
         self._place: Cluster | None = None
@@ -229,8 +231,9 @@ class Pass:
         if self.tenant is not None:
             return ctx
         runs = self.report.ok("control-plane")
-        found = self.engine.link.wait(ctx, self.engine.patience if runs else 0)
+        found = self.engine.link.wait(ctx, self.patience, runs=runs)
         if found is None:
+            self.patience = 0.0 if runs else self.patience
             return ctx
         tenant = found.limited(self.limit)
         self._tenants.append(tenant)

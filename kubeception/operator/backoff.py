@@ -33,7 +33,7 @@ class Trouble(StrEnum):
 PAUSES: Final[dict[Trouble, tuple[float, float]]] = {
     Trouble.WAITING: (5.0, 60.0),
     Trouble.HOST: (0.5, 15.0),
-    Trouble.TENANT: (60.0, 600.0),  # the search for its API wakes it earlier
+    Trouble.TENANT: (300.0, 1800.0),  # the search for its API wakes it earlier
     Trouble.CONFLICT: (0.5, 60.0),
     Trouble.REFUSED: (2.0, 60.0),
     Trouble.SPEC: (30.0, 600.0),

@@ -1,8 +1,8 @@
 """Threads for passes: a bounded number, and a slow one doesn't hold up the others."""
 
 import asyncio
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +22,8 @@ class Lanes:
     """
 
     def __init__(self, workers: int) -> None:
+        most = workers + max(1, workers // 2) + workers * BESIDE
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="pass")
         self._prompt = asyncio.Semaphore(workers)
         self._slow = asyncio.Semaphore(max(1, workers // 2))
         self._beside = asyncio.Semaphore(workers * BESIDE)
@@ -40,7 +42,7 @@ class Lanes:
             self.waiting -= 1
         self.running += 1
         try:
-            done = _in_thread(work)
+            done = asyncio.get_running_loop().run_in_executor(self._threads, work)
             await asyncio.wait({done}, timeout=None if slow else PROMPT_SECONDS)
             if not done.done() and not self._beside.locked():
                 await self._beside.acquire()
@@ -50,29 +52,3 @@ class Lanes:
         finally:
             self.running -= 1
             place.release()
-
-
-def _in_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
-    """The result to come of a thread that doesn't keep the process from ending."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # without an error there is one
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001  # told to whoever awaits it
-            failure = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="pass", daemon=True).start()
-    return future

@@ -62,7 +62,8 @@ class Leadership:
             self._judge(held=held)
             self._woken.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._woken.wait()
 
     def _judge(self, *, held: bool) -> None:
         if held and not self.leads.is_set():

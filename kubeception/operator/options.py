@@ -23,7 +23,7 @@ class Options:
     """Namespaces whose TenantClusters it looks after; all where there are none."""
     workers: int = 8
     """How many passes may run at once."""
-    resync: float = 600.0
+    resync: float = 1800.0
     """Seconds after which a tenant is looked at although nothing was heard of it; give or take a fifth."""
     address: str = ""
     port: int = 8080

@@ -126,7 +126,8 @@ class Tenant:
         """Return when it was woken, or when a pass is due."""
         left = None if self._due is None else max(0.0, self._due - self._loop.time())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), left)
+            async with asyncio.timeout(left):
+                await self._woken.wait()
 
     async def _pass(self) -> float:
         """One pass; seconds until the next one unless something happens before."""

@@ -4,6 +4,7 @@ A range once taken is remembered on the control plane's namespace and never move
 pods, the API server's certificate and every node's configuration hang on it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -156,16 +157,27 @@ def _free(
     The search begins at a place of the tenant's own (`start`), so that two tenants planned at the same
     moment, blind to each other, hardly ever meet.
     """
-    used = tuple(used)
+    taken = _merged(used)
     for prefix in prefixes:
         for pool in POOLS:
             count = 1 << (prefix - pool.prefixlen)
             first, size = int(pool.network_address), 1 << (32 - prefix)
             for step in range(count):
-                candidate = IPv4Network((first + (start + step) % count * size, prefix))
-                if not any(candidate.overlaps(network) for network in used):
-                    return candidate
+                begin = first + (start + step) % count * size
+                before = bisect_left(taken, (begin + size,)) - 1
+                if before < 0 or taken[before][1] < begin:
+                    return IPv4Network((begin, prefix))
     raise KubeceptionError(
         f"no range is left for the {what} of a tenant in {', '.join(map(str, POOLS))}",
         hint="Delete tenants, or give the range as spec.networking.podCIDR and serviceCIDR.",
     )
+
+
+def _merged(networks: Iterable[IPv4Network]) -> list[tuple[int, int]]:
+    """The first and last addresses of ranges, in order, none within another."""
+    result: list[tuple[int, int]] = []
+    for network in sorted(networks):
+        span = (int(network.network_address), int(network.broadcast_address))
+        if not result or result[-1][1] < span[0]:
+            result.append(span)
+    return result

@@ -1,14 +1,14 @@
 """Templates of the package data: they substitute values only, and no value can break out of its place.
 
-In a manifest every `{{ value }}` becomes JSON, which is YAML: a text arrives quoted, a mapping or a list whole.
+In a manifest every `{{ value }}` is a whole scalar, and arrives as what it is: a text, a mapping, a list. A
+template renders to YAML with a mark at each such place; that is parsed once, and filled as often as it is wanted.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from jinja2 import (
@@ -18,12 +18,17 @@ from jinja2 import (
     Template,
     TemplateNotFound,
     Undefined,
+    pass_context,
 )
+from jinja2.runtime import Context
 
 from kubeception import names
 from kubeception.plan.facts import Object
 
-_NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
+_MARKS: Final = range(0xE000, 0xF900)
+"""Characters for private use: the n-th value of a template is marked with the n-th of them."""
+_VALUES: Final = "values of this rendering"
+"""No name that a template can say."""
 
 
 class _PackageData(BaseLoader):
@@ -40,19 +45,20 @@ class _PackageData(BaseLoader):
             raise TemplateNotFound(template) from error
 
 
-def _json(value: Any) -> str:
+@pass_context
+def _mark(context: Context, value: Any) -> str:
+    """Keep a value; the mark of its place."""
     if isinstance(value, Undefined):
         return str(value)  # which raises
-    # JSON writes what is beyond U+FFFF as two escapes, which YAML reads as two characters.
-    return _NOT_PLAIN.sub(
-        lambda found: f"\\U{ord(found[0]):08x}", json.dumps(value, ensure_ascii=False)
-    )
+    values: list[Any] = context[_VALUES]
+    values.append(value)
+    return chr(_MARKS[len(values) - 1])
 
 
 @cache
 def _manifests() -> Environment:
-    environment = Environment(  # noqa: S701 - YAML, not HTML; every value is dumped as JSON
-        loader=_PackageData("manifests"), undefined=StrictUndefined, finalize=_json
+    environment = Environment(  # noqa: S701 - YAML, not HTML; no value is part of the text
+        loader=_PackageData("manifests"), undefined=StrictUndefined, finalize=_mark
     )
     environment.globals["names"] = names
     return environment
@@ -85,14 +91,27 @@ def document(obj: Object) -> str:
 
 
 def _load(template: Template, values: Mapping[str, Any]) -> Object:
-    rendered: Object = json.loads(_parsed(template.render(values)))
+    found: list[Any] = []
+    parsed = _parsed(template.render({**values, _VALUES: found}))
+    rendered: Object = _filled(parsed, json.loads(json.dumps(found)))
     return rendered
 
 
-@lru_cache(maxsize=512)
-def _parsed(text: str) -> str:
-    """YAML as JSON: each pass renders what the one before did, and JSON is read in a tenth of the time."""
-    return json.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """Not to be changed: it is filled again, for others."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+
+
+def _filled(part: Any, values: list[Any]) -> Any:
+    """A copy, with the value at each mark."""
+    if isinstance(part, dict):
+        return {_filled(key, values): _filled(value, values) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_filled(item, values) for item in part]
+    if isinstance(part, str) and part and ord(part[-1]) in _MARKS:
+        return values[ord(part) - _MARKS.start]
+    return part
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -28,7 +28,9 @@ from tests.integration.servers import ApiServer, api_server, binary, free_port, 
 
 NAMESPACE = "default"
 SILENT = "127.77.0.1"
+SERVICES = "127.96.0.0/14"
 """Of this machine; nobody listens there."""
+FLAGS = ("--goaway-chance=0", f"--service-cluster-ip-range={SERVICES}")
 READS = frozenset({"get", "list", "watch"})
 MIB = 1 << 20
 
@@ -83,7 +85,7 @@ class Scale:
         """A new process, from nothing to each tenant's first pass."""
         began = time.monotonic()
         operator = self.operator()
-        until(lambda: operator.metric("kubeception_tenants_seen") >= self.tenants, 600, pause=0.2)
+        until(lambda: operator.metric("kubeception_tenants_seen") >= self.tenants, 600, pause=2)
         self.figures["start"].take(time.monotonic() - began)
         self.figures["start_cpu"].take(_cpu(operator.process.pid))
         return operator
@@ -247,9 +249,7 @@ def main() -> None:
                 f"--listen-peer-urls={peer}",
             )
         )
-        server = stack.enter_context(
-            api_server(folder / "api", client, "/host", "--goaway-chance=0")
-        )
+        server = stack.enter_context(api_server(folder / "api", client, "/host", *FLAGS))
         host = stack.enter_context(server.cluster())
         install(host)
         install_operator(host, Options())
@@ -263,7 +263,7 @@ def main() -> None:
             scale.converge(first)
             scale.figures["converged"].take(time.monotonic() - began)
             scale.settle()
-            first.kill()
+            first.stop()
             running = scale.start()
             scale.settle()
             scale.steady(running, args.steady)

@@ -74,7 +74,7 @@ class Straight:
     def __init__(self, tenant: Cluster) -> None:
         self.tenant = tenant
 
-    def wait(self, ctx: PlanContext, _: float) -> Cluster | None:
+    def wait(self, ctx: PlanContext, _: float, *, runs: bool = True) -> Cluster | None:
         return self.tenant if ctx.endpoint else None
 
     def lost(self) -> None:

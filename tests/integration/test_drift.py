@@ -37,7 +37,7 @@ class Straight:
     def __init__(self, tenant: Cluster) -> None:
         self.tenant = tenant
 
-    def wait(self, _: PlanContext, __: float) -> Cluster:
+    def wait(self, _: PlanContext, __: float, *, runs: bool = True) -> Cluster:
         return self.tenant
 
     def lost(self) -> None:

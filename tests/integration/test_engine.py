@@ -1,6 +1,7 @@
 """The engine against a real host: what it writes, what it leaves alone, how it goes on."""
 
 import itertools
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,10 +11,13 @@ import pytest
 
 from kubeception import names
 from kubeception.engine.follow import until_gone
+from kubeception.engine.install import install
 from kubeception.engine.lease import Lease
+from kubeception.engine.observe import find_cluster, find_pools
 from kubeception.engine.reconcile import Engine, now
 from kubeception.errors import ApiError, ConflictError, KubeceptionError, WaitTimeoutError
 from kubeception.kube.client import Cluster, Object
+from tests.integration.operators import until
 from tests.integration.servers import ApiServer
 
 GONE_SECONDS = 60
@@ -187,6 +191,69 @@ def test_waiting_ends_with_what_it_waits_for(host: Cluster, name: str) -> None:
     with engine_of(host, name) as engine, pytest.raises(WaitTimeoutError, match="replicas ready"):
         until_ready(engine, 1.0, lambda _: None)
     assert host.list("Lease", "default") == []
+
+
+def fake_ready(host: Cluster, namespace: str) -> None:
+    """Say that the control plane's workloads are ready, and that a Service has an address where nobody listens."""
+    for kind in ("StatefulSet", "Deployment"):
+        for found in host.list(kind, namespace):
+            counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
+            status: Object = dict.fromkeys(counts, 1)
+            status["observedGeneration"] = found["metadata"]["generation"]
+            body = {"status": status}
+            host.patch(kind, found["metadata"]["name"], body, namespace, subresource="status")
+    balancer = {"status": {"loadBalancer": {"ingress": [{"ip": "127.77.0.1"}]}}}
+    host.patch("Service", "kube-apiserver", balancer, namespace, subresource="status")
+
+
+def test_a_silent_api_server_is_awaited_once_in_a_pass_and_its_search_asks_the_host_nothing(
+    host: Cluster, host_server: ApiServer, name: str
+) -> None:
+    exposed = {"spec": {"exposure": {"type": "LoadBalancer"}}}
+    host.patch("TenantCluster", name, exposed, "default")
+    with Engine(host, "default", name, patience=1.5) as engine:
+        for _ in range(4):
+            report = engine.step()
+            fake_ready(host, space(host, name))
+        began = time.monotonic()
+        report = engine.step()
+        took = time.monotonic() - began
+        assert report.ok("control-plane")
+        assert not report.api_answers
+        assert 1.5 <= took < 4.5  # eight components would have a look
+        before = host_server.audit.read_text().count(space(host, name))
+        time.sleep(1.5)
+        assert host_server.audit.read_text().count(space(host, name)) == before
+
+
+def test_pools_are_found_where_the_host_selects_by_no_field_too(host: Cluster, name: str) -> None:
+    meta = {"name": f"{name}-pool", "namespace": "default"}
+    pool = {"apiVersion": names.API_VERSION, "kind": "NodePool", "metadata": meta}
+    host.apply({**pool, "spec": {"clusterRef": {"name": name}, "replicas": 0}})
+    cluster = find_cluster(host, "default", name)
+    assert cluster
+    mine = f"{names.CLUSTER_FIELD}={name}"
+
+    def selects() -> bool:
+        try:
+            return len(host.list("NodePool", "default", fields=mine)) == 1
+        except ApiError as error:
+            return error.status != 400
+
+    until(selects)
+    assert [p.name for p in find_pools(host, cluster)] == [meta["name"]]
+    definition = "nodepools.kubeception.io"
+    found = host.get("CustomResourceDefinition", definition)
+    assert found
+    (version,) = found["spec"]["versions"]
+    del version["selectableFields"]
+    try:
+        host.patch("CustomResourceDefinition", definition, {"spec": {"versions": [version]}})
+        until(lambda: not selects())
+        assert [p.name for p in find_pools(host, cluster)] == [meta["name"]]
+    finally:
+        install(host)
+        host.delete("NodePool", meta["name"], "default")
 
 
 class Killed(BaseException):

@@ -48,7 +48,7 @@ class Straight:
     def __init__(self, tenant: Cluster) -> None:
         self.tenant = tenant
 
-    def wait(self, ctx: PlanContext, seconds: float) -> Cluster:
+    def wait(self, ctx: PlanContext, seconds: float, *, runs: bool = True) -> Cluster:
         return self.tenant
 
     def lost(self) -> None:

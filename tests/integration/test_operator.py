@@ -233,7 +233,7 @@ def test_the_standby_takes_over_from_a_killed_leader_and_at_once_from_one_that_e
         began = time.monotonic()
         assert second.stop() == 0
         until(third.leads)
-        assert time.monotonic() - began <= 10  # and not the 15 s of a Lease that runs out
+        assert time.monotonic() - began <= 4  # and not the 15 s of a Lease that runs out
         until(tenants.apply().converged)
 
 

@@ -2,10 +2,12 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
+from hypothesis import given, strategies as st
 
 from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.errors import KubeceptionError, SpecError
+from kubeception.plan import network
 from kubeception.plan.facts import Facts, HostFacts
 from kubeception.plan.network import NetworkPlan, plan_network
 from tests.plans import NOW, tenant
@@ -108,3 +110,32 @@ def test_smaller_ranges_are_taken_when_large_ones_are_gone() -> None:
 def test_no_room_is_an_error_that_says_so() -> None:
     with pytest.raises(KubeceptionError, match="no range is left for the Services"):
         planned(tenant(), HostFacts(pod_cidrs=("10.0.0.0/8", "172.16.0.0/12")))
+
+
+NETWORKS = st.builds(
+    lambda first, prefix: IPv4Network((first, prefix), strict=False),
+    st.integers(10 << 24, (10 << 24) + (1 << 19)),
+    st.integers(13, 30),
+)
+
+
+@given(st.lists(NETWORKS, max_size=30), st.integers(0, 12))
+def test_what_is_found_free_overlaps_nothing_and_is_the_first_that_does_not(
+    used: list[IPv4Network], start: int
+) -> None:
+    def slow() -> IPv4Network | None:
+        for pool in network.POOLS:
+            count = 1 << (16 - pool.prefixlen)
+            subnets = list(pool.subnets(new_prefix=16))
+            for step in range(count):
+                found = subnets[(start + step) % count]
+                if not any(found.overlaps(other) for other in used):
+                    return found
+        return None
+
+    found = slow()
+    if found is None:
+        with pytest.raises(KubeceptionError, match="no range is left"):
+            network._free(used, (16,), start, "pods")
+    else:
+        assert network._free(used, (16,), start, "pods") == found
