@@ -115,6 +115,7 @@ class Tenant:
             await self._wait()
             await self.desk.leadership.leads.wait()
             if self.held is not None and self.held.left > 0:
+                self._woken.clear()
                 self._due = self._loop.time() + self.held.left + 0.1
                 continue
             await asyncio.sleep(SETTLE_SECONDS)

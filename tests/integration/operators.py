@@ -96,10 +96,13 @@ class Operator:
 
 @contextmanager
 def operator(folder: Path, server: ApiServer, *flags: str) -> Iterator[Operator]:
-    """A process that works, ended at the end."""
+    """A process that works, ended at the end; where the test fails, what it said last is shown."""
     running = Operator(folder, server, *flags)
     try:
         yield running.ready()
+    except BaseException:
+        print(f"the operator of {folder}:", *running.log.read_text().splitlines()[-60:], sep="\n")
+        raise
     finally:
         if running.process.poll() is None:
             running.kill()
