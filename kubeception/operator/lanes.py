@@ -22,11 +22,11 @@ class Lanes:
     """
 
     def __init__(self, workers: int) -> None:
-        most = workers + max(1, workers // 2) + workers * BESIDE
-        self._threads = ThreadPoolExecutor(most, thread_name_prefix="pass")
+        slow, beside = max(1, workers // 2), workers * BESIDE
+        self._threads = ThreadPoolExecutor(workers + slow + beside, thread_name_prefix="pass")
         self._prompt = asyncio.Semaphore(workers)
-        self._slow = asyncio.Semaphore(max(1, workers // 2))
-        self._beside = asyncio.Semaphore(workers * BESIDE)
+        self._slow = asyncio.Semaphore(slow)
+        self._beside = asyncio.Semaphore(beside)
         self.running = 0
         """Passes that run now, overlong ones among them."""
         self.waiting = 0

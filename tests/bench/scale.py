@@ -14,22 +14,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import kubeception
 from kubeception import names
 from kubeception.components.install import Options
 from kubeception.engine.install import install, install_operator
-from kubeception.kube.client import Cluster
+from kubeception.kube.client import Cluster, Object
 from tests.bench.figures import Figure, save, table
 from tests.integration.operators import Operator, until
 from tests.integration.servers import ApiServer, api_server, binary, free_port, process
+from tests.integration.standins import BALANCED, report_ready
 
 NAMESPACE = "default"
-SILENT = "127.77.0.1"
 SERVICES = "127.96.0.0/14"
-"""Of this machine; nobody listens there."""
+"""Of this machine, as loopback; nobody listens there."""
 FLAGS = ("--goaway-chance=0", f"--service-cluster-ip-range={SERVICES}")
 READS = frozenset({"get", "list", "watch"})
 MIB = 1 << 20
@@ -158,26 +158,22 @@ class Scale:
 
     def _fake(self) -> int:
         """Say of all workloads that they are ready, and of Services that they have an address; how many workloads."""
-        label, late = names.CLUSTER_LABEL, []
-        for service in self.host.list("Service", labels=label):
-            balanced = service["spec"]["type"] == "LoadBalancer"
-            if balanced and not service["status"]["loadBalancer"]:
-                late.append((service, {"loadBalancer": {"ingress": [{"ip": SILENT}]}}))
+        label = names.CLUSTER_LABEL
+        late = [
+            service
+            for service in self.host.list("Service", labels=label)
+            if service["spec"]["type"] == "LoadBalancer" and not service["status"]["loadBalancer"]
+        ]
         found = [o for k in ("StatefulSet", "Deployment") for o in self.host.list(k, labels=label)]
-        for obj in found:
-            have, generation = obj.get("status", {}), obj["metadata"]["generation"]
-            if have.get("observedGeneration") != generation:
-                counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
-                ready: dict[str, Any] = dict.fromkeys(counts, 1)
-                late.append((obj, {"observedGeneration": generation, **ready}))
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self._status, late))
+            list(pool.map(self._balance, late))
+            list(pool.map(partial(report_ready, self.host), found))
         return len(found)
 
-    def _status(self, item: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        obj, status = item
-        meta, body = obj["metadata"], {"status": status}
-        self.host.patch(obj["kind"], meta["name"], body, meta["namespace"], subresource="status")
+    def _balance(self, service: Object) -> None:
+        meta = service["metadata"]
+        body = {"status": BALANCED}
+        self.host.patch("Service", meta["name"], body, meta["namespace"], subresource="status")
 
     def _written(self, wait: float) -> list[str]:
         """What the operator wrote since the last question, after waiting for more."""

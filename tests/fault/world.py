@@ -17,10 +17,10 @@ from kubeception.engine.parallel import together
 from kubeception.engine.reconcile import Engine, now
 from kubeception.errors import KubeceptionError, NotFoundError
 from kubeception.kube.client import Cluster, Object
-from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Key, key_of
 from tests.fault.tap import Call, Killed, Strike, Tap, tapped
 from tests.integration.servers import ApiServer
+from tests.integration.standins import Straight, report_ready
 
 NAMESPACE = "default"
 BARE: Object = {
@@ -66,22 +66,6 @@ STATUS_PASSING = frozenset({"lastOperation"})
 
 class WrongError(AssertionError):
     """What became of a tenant isn't what should have."""
-
-
-class Straight:
-    """The way to a tenant whose API server is at hand."""
-
-    def __init__(self, tenant: Cluster) -> None:
-        self.tenant = tenant
-
-    def wait(self, ctx: PlanContext, _: float, *, runs: bool = True) -> Cluster | None:
-        return self.tenant if ctx.endpoint else None
-
-    def lost(self) -> None:
-        """It answers again at once."""
-
-    def close(self) -> None:
-        """It is the world's."""
 
 
 class Deaf(Changes):
@@ -236,26 +220,7 @@ class World:
         return any((*moved, machines - running, running - asked, joining))
 
     def _report_ready(self, cluster: Cluster, kind: str, namespace: str) -> bool:
-        moved = False
-        for obj in cluster.list(kind, namespace):
-            generation = obj["metadata"]["generation"]
-            if obj.get("status", {}).get("observedGeneration") == generation:
-                continue
-            count = obj["spec"].get("replicas", 1)
-            status = {"observedGeneration": generation}
-            ready = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
-            if kind == "DaemonSet":
-                ready = (
-                    "desiredNumberScheduled",
-                    "currentNumberScheduled",
-                    "numberReady",
-                    "numberMisscheduled",
-                )
-            status |= dict.fromkeys(ready, count)
-            name = obj["metadata"]["name"]
-            cluster.patch(kind, name, {"status": status}, namespace, subresource="status")
-            moved = True
-        return moved
+        return sum(report_ready(cluster, found) for found in cluster.list(kind, namespace)) > 0
 
     def _boot(self, machine: str) -> None:
         meta = {"name": machine, "namespace": self.machines}

@@ -101,7 +101,7 @@ def operator(folder: Path, server: ApiServer, *flags: str) -> Iterator[Operator]
     try:
         yield running.ready()
     except BaseException:
-        print(f"the operator of {folder}:", *running.log.read_text().splitlines()[-60:], sep="\n")
+        print("the operator:", *running.log.read_text().splitlines()[-60:], sep="\n")  # noqa: T201
         raise
     finally:
         if running.process.poll() is None:

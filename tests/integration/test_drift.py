@@ -15,9 +15,9 @@ from kubeception.engine.follow import until_gone
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster, Object
-from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Key, key_of
 from tests.integration.servers import ApiServer, api_server
+from tests.integration.standins import Straight
 
 REPAIR_SECONDS = 5.0
 """Within which everything must be back, on a machine that isn't busy: where a pass takes less than a second."""
@@ -29,22 +29,6 @@ SERVICES = "192.168.64.0/20"
 """Of the tenant: apart from the host's, and from what is planned for others."""
 
 Rendered = dict[Key, Object]
-
-
-class Straight:
-    """The way to a tenant whose API server is at hand."""
-
-    def __init__(self, tenant: Cluster) -> None:
-        self.tenant = tenant
-
-    def wait(self, _: PlanContext, __: float, *, runs: bool = True) -> Cluster:
-        return self.tenant
-
-    def lost(self) -> None:
-        """It is the fixture's."""
-
-    def close(self) -> None:
-        """It is the fixture's."""
 
 
 class Kept:

@@ -19,6 +19,7 @@ from kubeception.errors import ApiError, ConflictError, KubeceptionError, WaitTi
 from kubeception.kube.client import Cluster, Object
 from tests.integration.operators import until
 from tests.integration.servers import ApiServer
+from tests.integration.standins import BALANCED, report_ready
 
 GONE_SECONDS = 60
 
@@ -193,17 +194,12 @@ def test_waiting_ends_with_what_it_waits_for(host: Cluster, name: str) -> None:
     assert host.list("Lease", "default") == []
 
 
-def fake_ready(host: Cluster, namespace: str) -> None:
-    """Say that the control plane's workloads are ready, and that a Service has an address where nobody listens."""
+def report_all_ready(host: Cluster, namespace: str) -> None:
+    """Of the control plane's workloads, and that its Service has an address."""
     for kind in ("StatefulSet", "Deployment"):
         for found in host.list(kind, namespace):
-            counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
-            status: Object = dict.fromkeys(counts, 1)
-            status["observedGeneration"] = found["metadata"]["generation"]
-            body = {"status": status}
-            host.patch(kind, found["metadata"]["name"], body, namespace, subresource="status")
-    balancer = {"status": {"loadBalancer": {"ingress": [{"ip": "127.77.0.1"}]}}}
-    host.patch("Service", "kube-apiserver", balancer, namespace, subresource="status")
+            report_ready(host, found)
+    host.patch("Service", "kube-apiserver", {"status": BALANCED}, namespace, subresource="status")
 
 
 def test_a_silent_api_server_is_awaited_once_in_a_pass_and_its_search_asks_the_host_nothing(
@@ -214,7 +210,7 @@ def test_a_silent_api_server_is_awaited_once_in_a_pass_and_its_search_asks_the_h
     with Engine(host, "default", name, patience=1.5) as engine:
         for _ in range(4):
             report = engine.step()
-            fake_ready(host, space(host, name))
+            report_all_ready(host, space(host, name))
         began = time.monotonic()
         report = engine.step()
         took = time.monotonic() - began

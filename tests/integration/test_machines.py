@@ -27,9 +27,9 @@ from kubeception.engine.machines import DRAIN_LIMIT
 from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
 from kubeception.kube.client import Cluster, Object
-from kubeception.plan.context import PlanContext
 from kubeception.providers.base import Machine
 from tests.integration.servers import ApiServer
+from tests.integration.standins import Straight, report_ready
 
 ADDRESS = "10.244.0.9"
 JOIN_LIMIT = duration(Health().join_timeout)
@@ -42,20 +42,11 @@ BARE = {
 """A tenant with nothing in it that its nodes don't need."""
 
 
-class Straight:
-    """The way to a tenant whose API server is at hand."""
-
-    def __init__(self, tenant: Cluster) -> None:
-        self.tenant = tenant
-
-    def wait(self, ctx: PlanContext, seconds: float, *, runs: bool = True) -> Cluster:
-        return self.tenant
+class Firm(Straight):
+    """A way that may not be lost."""
 
     def lost(self) -> None:
         pytest.fail("the tenant's API server was taken for lost")
-
-    def close(self) -> None:
-        """It is the fixture's."""
 
 
 class World:
@@ -106,7 +97,7 @@ class World:
         report: Report | None = None
         for _ in range(times):
             with Engine(self.host, "default", self.name, clock=self.clock) as engine:
-                engine.link = Straight(self.tenant)  # type: ignore[assignment]
+                engine.link = Firm(self.tenant)  # type: ignore[assignment]
                 report = engine.step()
         assert report is not None
         assert report.failures == []
@@ -183,12 +174,7 @@ class World:
         """The control plane is ready, as its spec says."""
         found = self.host.get("Deployment", "control-plane", self.control_plane)
         assert found
-        counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 1)
-        status = {"observedGeneration": found["metadata"]["generation"], **counts}
-        patch = {"status": status}
-        self.host.patch(
-            "Deployment", "control-plane", patch, self.control_plane, subresource="status"
-        )
+        report_ready(self.host, found)
 
     def ready(self, machine: str, status: str, since: datetime) -> None:
         """The node's Ready condition, since then."""

@@ -255,7 +255,9 @@ def test_a_tenant_a_command_works_on_is_left_alone_until_the_command_ends(
     with operator(tmp_path, host_server) as running:
         until(running.leads)
         tenant = tenants.apply(name)
-        for _ in range(20):  # nor is anything else held up: a wake that is kept would be met again and again
+        for _ in range(
+            20
+        ):  # nor is anything else held up: a wake that is kept would be met again and again
             assert running.get("/healthz") == (200, "ok")
             time.sleep(0.1)
         until(tenants.apply().converged)

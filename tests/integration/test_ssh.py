@@ -23,7 +23,8 @@ from kubeception.plan.script import forward
 from kubeception.providers.ssh import log_of
 from kubeception.ssh.client import Target, connect
 from tests.integration.sshd import Box, box as made_box, run
-from tests.integration.test_machines import Straight, World
+from tests.integration.standins import Straight
+from tests.integration.test_machines import World
 
 SOON = 20.0
 
