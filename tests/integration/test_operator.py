@@ -12,7 +12,7 @@ import uuid
 from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -237,34 +237,41 @@ def test_the_standby_takes_over_from_a_killed_leader_and_at_once_from_one_that_e
         until(tenants.apply().converged)
 
 
+@contextmanager
+def renewed(lease: Lease) -> Iterator[None]:
+    """It is held, as a command does, and then given up."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(1):
+            assert lease.hold()
+
+    assert lease.hold()
+    working = threading.Thread(target=renew)
+    working.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        working.join()
+        lease.release()
+
+
 def test_a_tenant_a_command_works_on_is_left_alone_until_the_command_ends(
     tenants: Tenants, host_server: ApiServer, tmp_path: Path
 ) -> None:
     host = tenants.host
     name = f"o-{uuid.uuid4().hex[:8]}"
     lease = Lease.of_tenant(host, "default", name, now, "elsewhere/1/2/3")
-    assert lease.hold()
-    ended = threading.Event()
-
-    def command() -> None:
-        while not ended.wait(1):
-            assert lease.hold()
-
-    working = threading.Thread(target=command)
-    working.start()
     with operator(tmp_path, host_server) as running:
         until(running.leads)
-        tenant = tenants.apply(name)
-        for _ in range(
-            20
-        ):  # nor is anything else held up: a wake that is kept would be met again and again
-            assert running.get("/healthz") == (200, "ok")
-            time.sleep(0.1)
-        until(tenants.apply().converged)
-        assert host.get("Namespace", tenant.namespace) is None
-        ended.set()
-        working.join()
-        lease.release()
+        with renewed(lease):
+            tenant = tenants.apply(name)
+            for _ in range(20):  # nor is anything else held up, by a wake that is met over and over
+                assert running.get("/healthz") == (200, "ok")
+                time.sleep(0.1)
+            until(tenants.apply().converged)
+            assert host.get("Namespace", tenant.namespace) is None
         until(tenant.converged)
 
 
