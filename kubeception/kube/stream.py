@@ -12,11 +12,13 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
+from weakref import WeakKeyDictionary
 
 import h11
 
 from kubeception.errors import ApiError
 from kubeception.kube.client import Access, Cluster
+from kubeception.kube.door import Door
 
 OPEN_SECONDS: Final = 10.0
 """For a connection with all that belongs to it: credentials, name, TCP, proxy, TLS."""
@@ -27,6 +29,13 @@ PACE: Final = 2 << 20
 """Octets a second that are read for long: an API server that talks without end isn't all there is."""
 BURST: Final = 16 << 20
 """Octets that are read as fast as they come."""
+
+
+_doors: WeakKeyDictionary[Cluster, Door] = WeakKeyDictionary()
+
+
+def _door(cluster: Cluster) -> Door:
+    return _doors.setdefault(cluster, Door())
 
 
 class Stream:
@@ -78,11 +87,15 @@ class Stream:
             return self._wire, self._access
         self.close()
         self._http = h11.Connection(h11.CLIENT)
+        access, wire = await _door(self._cluster).enter(self._dial)
+        self._access, self._wire = access, wire
+        return wire, access
+
+    async def _dial(self) -> tuple[Access, "_Wire"]:
         async with asyncio.timeout(OPEN_SECONDS):
             # a credential plug-in is a process, and resolving a name has no other form
-            self._access = await asyncio.to_thread(self._cluster.access)
-            self._wire = await _open(self._access)
-        return self._wire, self._access
+            access = await asyncio.to_thread(self._cluster.access)
+            return access, await _open(access)
 
     async def _event(self) -> Any:
         if self._wire is None:

@@ -11,13 +11,13 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubeception.kube import watch
+from kubeception.kube import door, watch
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 from tests.integration.servers import TOKEN, ApiServer, certificate
@@ -234,7 +234,9 @@ def test_a_process_that_forgets_its_watches_ends_quietly(host_server: ApiServer)
 
 
 @contextmanager
-def talker(folder: Path, answer: Answer) -> Iterator[Cluster]:
+def talker(
+    folder: Path, answer: Answer, admits: Callable[[], bool] = lambda: True
+) -> Iterator[Cluster]:
     """A TLS server of our own, and a client of it."""
     authority = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -256,6 +258,9 @@ def talker(folder: Path, answer: Answer) -> Iterator[Cluster]:
         with suppress(OSError):
             while True:
                 plain, _ = listener.accept()
+                if not admits():
+                    plain.close()
+                    continue
                 threading.Thread(target=serve, args=(plain,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
@@ -324,6 +329,31 @@ def test_what_went_in_a_gap_is_told_as_deleted(tmp_path: Path) -> None:
     with talker(tmp_path, answer) as cluster, watching(cluster, "n", heard):
         heard.expect(("DELETED", "b"))
     assert heard.events == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "a"), ("DELETED", "b")]
+
+
+def test_watches_on_a_server_that_is_away_knock_for_each_other_and_all_come_back(
+    tmp_path: Path,
+) -> None:
+    heard = Heard()
+    away, knocks = threading.Event(), [0]
+    away.set()
+
+    def came() -> bool:
+        knocks[0] += 1
+        return not away.is_set()
+
+    with (
+        talker(tmp_path, then(listed("a"), stalled), came) as cluster,
+        ExitStack() as stack,
+    ):
+        for _ in range(40):
+            stack.enter_context(watching(cluster, "n", heard))
+        time.sleep(1)
+        before = knocks[0]
+        time.sleep(5)
+        assert knocks[0] - before <= 5 / door.KNOCK_SECONDS + 1  # each by itself: some 40
+        away.clear()
+        soon(lambda: heard.events.count(("ADDED", "a")) == 40)
 
 
 def stalled(to: ssl.SSLSocket, _: str) -> None:
