@@ -39,6 +39,13 @@ APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 """On a pod template: the hash of what its processes read only when they start."""
 
+TENANT_SERVICE_ANNOTATION: Final = f"{GROUP}/tenant-service"
+"""On a Service of the host that is a tenant's load balancer: `namespace/name` of the tenant's own."""
+LOAD_BALANCER_CLASS: Final = f"{GROUP}/host"
+"""`loadBalancerClass` of a tenant's Services that its host is to serve, as it does those without one."""
+LOAD_BALANCER_CONDITION: Final = f"{GROUP}/LoadBalancer"
+"""Of a tenant's Service: whether its host serves it, and why not."""
+
 PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 """On a TenantCluster, `true`: nothing is changed, as with `spec.paused`."""
 PROTECTED_ANNOTATION: Final = f"{GROUP}/deletion-protection"

@@ -197,6 +197,24 @@ class Exposure(Model):
     )
 
 
+class LoadBalancers(Model):
+    """What becomes of the tenant's Services of type LoadBalancer: each is a Service of the host."""
+
+    type: Literal["LoadBalancer", "NodePort", "None"] = Field(
+        default="LoadBalancer",
+        description="Type of the Services in the host. NodePort: where the host has no load balancers; clients "
+        "then need the port that status shows. None: such Services are left to somebody else.",
+    )
+    class_name: Annotated[str, Field(pattern=LABEL_KEY, max_length=253)] | None = Field(
+        default=None,
+        alias="class",
+        description="loadBalancerClass of the Services in the host; default: the host's own.",
+    )
+    limit: Annotated[int, Field(ge=0, le=500)] = Field(
+        default=16, description="How many there may be at once."
+    )
+
+
 class Addons(Model):
     """What is installed in the tenant."""
 
@@ -233,6 +251,7 @@ class TenantClusterSpec(Model):
     datastore: Datastore = Datastore()
     networking: Networking = Networking()
     exposure: Exposure = Exposure()
+    load_balancers: LoadBalancers = LoadBalancers()
     addons: Addons = Addons()
     encryption: Encryption = Encryption()
     paused: bool = Field(

@@ -59,6 +59,7 @@ TENANT_RULES: Final[tuple[Rule, ...]] = (
     rule(("events",), ("list",)),
     rule(("deployments", "statefulsets"), (*READ, *WRITE), group="apps"),
     rule(("networkpolicies",), (*READ, *WRITE), group="networking.k8s.io"),
+    rule(("endpointslices",), (*READ, *WRITE), group="discovery.k8s.io"),
     rule(("virtualmachines",), (*READ, *WRITE), group="kubevirt.io"),
     rule(("virtualmachineinstances",), (*READ, "patch"), group="kubevirt.io"),
 )

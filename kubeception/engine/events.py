@@ -12,6 +12,7 @@ from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.status import clip, time
 from kubeception.errors import ConflictError, KubeceptionError, StoppedError
 from kubeception.kube.client import Cluster
+from kubeception.plan.facts import Object
 
 Status = Mapping[str, Any]
 Resource = TenantCluster | NodePool
@@ -27,10 +28,23 @@ def publish(host: Cluster, resource: Resource, status: Status, now: datetime) ->
 
 
 def emit(host: Cluster, resource: Resource, events: Sequence[News], now: datetime) -> None:
-    """Tell events about an object; one that was told before is counted. What can't be told is left."""
+    """Tell events about an object of ours; one that was told before is counted. What can't be told is left."""
+    meta = resource.metadata
+    about = {
+        "apiVersion": names.API_VERSION,
+        "kind": resource.kind,
+        "namespace": meta.namespace,
+        "name": meta.name,
+        "uid": meta.uid,
+    }
+    tell(host, about, events, now)
+
+
+def tell(cluster: Cluster, about: Object, events: Sequence[News], now: datetime) -> None:
+    """The same of any object, given a reference to it."""
     for event in events:
         try:
-            _emit(host, resource, event, now)
+            _emit(cluster, about, event, now)
         except StoppedError:
             raise
         except KubeceptionError:
@@ -98,21 +112,15 @@ def _conditions(status: Status) -> dict[str, Any]:
     return {condition["type"]: condition for condition in status.get("conditions") or ()}
 
 
-def _emit(host: Cluster, resource: Resource, event: News, now: datetime) -> None:
-    meta, message = resource.metadata, clip(event.message)
-    unique = names.digest(meta.uid, event.type, event.reason, message, length=16)
-    name, moment = f"{meta.name}.{unique}", time(now)
+def _emit(cluster: Cluster, about: Object, event: News, now: datetime) -> None:
+    message, namespace = clip(event.message), about["namespace"]
+    unique = names.digest(about["uid"], event.type, event.reason, message, length=16)
+    name, moment = f"{about['name']}.{unique}", time(now)
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": meta.namespace},
-        "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": resource.kind,
-            "namespace": meta.namespace,
-            "name": meta.name,
-            "uid": meta.uid,
-        },
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": about,
         "type": event.type,
         "reason": event.reason,
         "message": message,
@@ -123,8 +131,8 @@ def _emit(host: Cluster, resource: Resource, event: News, now: datetime) -> None
         "count": 1,
     }
     try:
-        host.create(body)
+        cluster.create(body)
     except ConflictError:
-        known = host.get("Event", name, meta.namespace) or {}
+        known = cluster.get("Event", name, namespace) or {}
         again = {"lastTimestamp": moment, "count": known.get("count", 0) + 1}
-        host.patch("Event", name, again, meta.namespace)
+        cluster.patch("Event", name, again, namespace)

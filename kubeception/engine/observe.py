@@ -52,6 +52,9 @@ TENANT_KINDS: Final = (
 )
 """What components put into the tenant itself."""
 
+LOAD_BALANCERS: Final = "spec.type=LoadBalancer"
+"""Field selector of the Services that a tenant wants its host to serve."""
+
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 CONTROL_PLANE_ROLE: Final = "node-role.kubernetes.io/control-plane"
 ASSUMED_SERVICE_PREFIX: Final = 12
@@ -102,13 +105,14 @@ def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:
 
 
 def observe_tenant(tenant: Cluster) -> list[Object]:
-    """Everything that was put into a tenant, its nodes, its certificate requests and bootstrap tokens."""
+    """What was put into a tenant, its nodes, certificate requests, bootstrap tokens and load balancers."""
     component, machine = names.COMPONENT_LABEL, names.MACHINE_LABEL
     calls = [partial(tenant.list, kind, labels=component) for kind in TENANT_KINDS]
     calls += [
         partial(tenant.list, "Node"),
         partial(tenant.list, "CertificateSigningRequest"),
         partial(tenant.list, "Secret", "kube-system", labels=machine),
+        partial(tenant.list, "Service", fields=LOAD_BALANCERS),
     ]
     return _flat(together(calls))
 

@@ -1,7 +1,8 @@
 """One pass over a tenant: observe, plan, apply, report. It may be ended anywhere and started again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -11,9 +12,10 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Readiness, Side
-from kubeception.engine import access, observe
+from kubeception.engine import access, balancer, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
+from kubeception.engine.balancers import Balancers
 from kubeception.engine.changes import Changes
 from kubeception.engine.delete import delete
 from kubeception.engine.events import emit, publish
@@ -75,6 +77,12 @@ class Engine:
         self.link = Link(host, self.changes.wake, self.changes.forget)
         self.view = view or HostView(host, clock)
         self.patience = patience
+        self.local: set[tuple[str, str]] = set()
+        """The tenant's Services that only nodes with an endpoint answer for."""
+
+    def is_local(self, endpoint_slice: Object) -> bool:
+        """Whether the load balancer of a Service depends on this EndpointSlice of the tenant."""
+        return balancer.place_of_slice(endpoint_slice) in self.local
 
     def __enter__(self) -> Self:
         return self
@@ -206,7 +214,9 @@ class Pass:
                 self.report.seconds[component.name] = time.perf_counter() - began
             ctx = self._enter(ctx)
             self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
-            ctx = self._machines(ctx)
+            machines = self._machines(ctx)
+            ctx = machines.ctx
+            self._balancers(ctx, machines)
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
         explain(self.report, ctx, self.host, self.tenant)
@@ -305,8 +315,8 @@ class Pass:
         changes, host = self.engine.changes, self.engine.host
         changes.watch_all(host, [kind], namespace, labels=labels, only=only)
 
-    def _machines(self, ctx: PlanContext) -> PlanContext:
-        """Work on the machines; the context with the sizes that autoscaled pools have now."""
+    def _machines(self, ctx: PlanContext) -> Machines:
+        """Work on the machines; they, and the context with the sizes that autoscaled pools have now."""
         scaled = any(pool.spec.autoscaling for pool in ctx.pools)
         wanted = {p.spec.provider for p in ctx.pools if p.spec.replicas or p.spec.autoscaling}
         for name in sorted(wanted):
@@ -318,23 +328,46 @@ class Pass:
         labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
         settled = self.report.ok("control-plane")
         machines = Machines(self.host, self.tenant, ctx, labels, settled)
-        try:
+        with self._going_on():
             self.report.machines += machines.reconcile()
             self.report.news += machines.news
             for refused in machines.failures:
                 self._failed(refused)
             self.report.holds = machines.holds
+        self.report.due = machines.due
+        self.report.nodes_wanted = sum(pool.spec.replicas for pool in machines.ctx.pools)
+        if scaled and self._place is not None:
+            self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
+        return machines
+
+    def _balancers(self, ctx: PlanContext, machines: Machines) -> None:
+        """Work on what the tenant's Services of type LoadBalancer are in the host."""
+        if self.tenant is None or self._place is None:
+            return
+        balancers = Balancers(self.host, self.tenant, ctx, machines.seen, machines.by_node)
+        with self._going_on():
+            balancers.reconcile()
+        self.report.news += balancers.news
+        changes = self.engine.changes
+        changes.saw(self.engine.host, balancers.seen)
+        for kind, namespace in dict.fromkeys(key_of(obj)[:2] for obj in balancers.seen):
+            self._watch_host(ctx, kind, namespace)
+        changes.watch_all(self._place, ["Service"], fields=observe.LOAD_BALANCERS)
+        self.engine.local = {balancer.place(s) for s in balancers.served if balancer.is_local(s)}
+        if self.engine.local:
+            changes.watch_all(self._place, ["EndpointSlice"], only=self.engine.is_local)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What fails in here doesn't end the pass."""
+        try:
+            yield
         except StoppedError:
             raise
         except ApiError as error:
             self._lost(error)
         except KubeceptionError as error:
             self._failed(error)
-        self.report.due = machines.due
-        self.report.nodes_wanted = sum(pool.spec.replicas for pool in machines.ctx.pools)
-        if scaled and self._place is not None:
-            self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
-        return machines.ctx
 
     def _status(self, ctx: PlanContext) -> None:
         """Write what is reported, and tell what happened."""

@@ -9,7 +9,7 @@ from kubeception.engine.changes import Changes, Place
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 
-OWN: Final = frozenset({"ConfigMap", "Pod", "Secret"})
+OWN: Final = frozenset({"ConfigMap", "EndpointSlice", "Pod", "Secret"})
 """Read in a tenant's namespaces only: cluster-wide they would be everybody's."""
 
 Told = Callable[[str, Object], None]
