@@ -71,6 +71,9 @@ spec:
             echo $good $bad > /tmp/.count && mv /tmp/.count /tmp/count
             sleep 0.1
           done
+      readinessProbe:
+        exec: {command: [test, -f, /tmp/count]}
+        periodSeconds: 1
 """
 HUNGRY = """\
 apiVersion: v1
