@@ -58,6 +58,7 @@ def _table() -> dict[str, Kind]:
             "KubeVirt kubevirts, VirtualMachine virtualmachines, "
             "VirtualMachineInstance virtualmachineinstances"
         ),
+        ("metallb.io", "v1beta1"): "IPAddressPool ipaddresspools, L2Advertisement l2advertisements",
         ("networking.k8s.io", "v1"): ("NetworkPolicy networkpolicies, ServiceCIDR servicecidrs -"),
         ("policy", "v1"): "PodDisruptionBudget poddisruptionbudgets",
         ("rbac.authorization.k8s.io", "v1"): (

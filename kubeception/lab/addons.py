@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kubeception.errors import ApiError, NotFoundError, WaitTimeoutError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.lab.command import output
-from kubeception.lab.parts import KUBEVIRT
+from kubeception.lab.parts import KUBEVIRT, METALLB
 from kubeception.lab.report import Report
 from kubeception.lab.state import Lab
 from kubeception.plan.render import manifest
@@ -30,7 +31,7 @@ WORKLOADS = ("Deployment", "DaemonSet")
 
 
 def host_objects(lab: Lab) -> list[Object]:
-    """Everything but KubeVirt."""
+    """Routes, storage and metrics, and where the registry is."""
     flannel = {
         "Network": str(lab.pod_range),
         "EnableNFTables": True,
@@ -54,6 +55,39 @@ def host_objects(lab: Lab) -> list[Object]:
     ]
 
 
+def metallb_objects(lab: Lab, programs: Path) -> list[Object]:
+    """MetalLB, which gives Services of type LoadBalancer addresses of the nodes' network."""
+    # the API server itself, not its Service: that one is reached only after kube-proxy is up
+    env = {"KUBERNETES_SERVICE_HOST": str(lab.node(1).address), "KUBERNETES_SERVICE_PORT": "6443"}
+    env["METALLB_NAMESPACE"] = "metallb-system"
+    listed = [{"name": name, "value": value} for name, value in env.items()]
+    ours = {"METALLB_NODE_NAME": "spec.nodeName", "METALLB_HOST": "status.hostIP"}
+    fields = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+        for name, path in ours.items()
+    ]
+    probe = {"httpGet": {"path": "/metrics", "port": 7472}, "periodSeconds": 2}
+    return [
+        *kept(programs, f"metallb-{METALLB}", "share/metallb.yaml", partial(upstream, programs)),
+        *items(
+            "metallb",
+            images={p: f"quay.io/metallb/{p}:{METALLB}" for p in ("controller", "speaker")},
+            env=listed,
+            speaker_env=[*listed, *fields],
+            probe=probe,
+            addresses=[lab.balanced],
+        ),
+    ]
+
+
+def upstream(programs: Path) -> list[Object]:
+    """MetalLB's namespace, CRDs and RBAC, as its release has them."""
+    text = (programs.parent / "share" / "metallb.yaml").read_text()
+    left = ("DaemonSet", "Deployment", "Secret", "Service", "ValidatingWebhookConfiguration")
+    found = yaml.load_all(text, yaml.CSafeLoader)
+    return [obj for obj in found if obj and obj["kind"] not in left]
+
+
 def items(template: str, **values: Any) -> list[Object]:
     """The objects of a template that is a List."""
     found: list[Object] = manifest(f"lab/{template}.yaml.j2", values)["items"]
@@ -68,7 +102,12 @@ def kubevirt_objects(programs: Path, report: Report, *, emulation: bool) -> list
     images = {part: f"quay.io/kubevirt/virt-{part}:{KUBEVIRT}" for part in parts}
     return [
         {**namespace, "metadata": {"name": "kubevirt", "labels": labels}},
-        *generated(programs, report),
+        *kept(
+            programs,
+            f"kubevirt-{KUBEVIRT}",
+            "bin/resource-generator",
+            partial(generated, programs, report),
+        ),
         manifest("lab/kubevirt/operator.yaml.j2", {"images": images, "version": KUBEVIRT}),
         manifest(
             "lab/kubevirt/kubevirt.yaml.j2",
@@ -78,20 +117,24 @@ def kubevirt_objects(programs: Path, report: Report, *, emulation: bool) -> list
 
 
 def generated(programs: Path, report: Report) -> list[Object]:
-    """KubeVirt's CRD, priority class and operator's RBAC; kept beside the programs, for parsing them takes a second."""
-    kept = programs.parent / "share" / f"kubevirt-{KUBEVIRT}.json"
-    generator = programs / "resource-generator"
-    if not kept.exists() or kept.stat().st_mtime < generator.stat().st_mtime:
-        objects = []
-        for kind in ("kv", "priorityclass", "operator-rbac"):
-            argv = [str(generator), f"-type={kind}", "-namespace=kubevirt"]
-            printed = output(argv, report, doing=f"generating KubeVirt's {kind}")
-            objects += [found for found in yaml.load_all(printed, yaml.CSafeLoader) if found]
-        draft = kept.with_suffix(".new")
+    """KubeVirt's CRD, priority class and operator's RBAC."""
+    objects = []
+    for kind in ("kv", "priorityclass", "operator-rbac"):
+        argv = [str(programs / "resource-generator"), f"-type={kind}", "-namespace=kubevirt"]
+        printed = output(argv, report, doing=f"generating KubeVirt's {kind}")
+        objects += [found for found in yaml.load_all(printed, yaml.CSafeLoader) if found]
+    return objects
+
+
+def kept(programs: Path, name: str, source: str, make: Callable[[], list[Object]]) -> list[Object]:
+    """What `make` makes of a file below the cache; kept beside that, for parsing it takes a second."""
+    file = programs.parent / "share" / f"{name}.json"
+    if not file.exists() or file.stat().st_mtime < (programs.parent / source).stat().st_mtime:
+        draft = file.with_suffix(".new")
         draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(objects))
-        draft.replace(kept)
-    found: list[Object] = json.loads(kept.read_text())
+        draft.write_text(json.dumps(make()))
+        draft.replace(file)
+    found: list[Object] = json.loads(file.read_text())
     return found
 
 

@@ -27,7 +27,7 @@ from kubeception.lab.repository import Reference, Repository
 from kubeception.lab.state import Lab
 from kubeception.plan.versions import image
 
-NAMESPACES = ("kube-system", "kube-flannel", "local-path-storage")
+NAMESPACES = ("kube-system", "kube-flannel", "local-path-storage", "metallb-system")
 """Where the add-ons live."""
 HEAVY = ("quay.io/kubevirt/", "ghcr.io/kubeception/")
 """Images that take minutes to build; the cluster comes up meanwhile."""
@@ -123,6 +123,7 @@ class Host:
     ) -> None:
         """All nodes Ready, all add-ons up."""
         addons.apply(self.cluster, addons.host_objects(self.lab))
+        addons.apply(self.cluster, addons.metallb_objects(self.lab, self.programs))
         fresh = [node.place.name for node in others if node.ensure(upstream=upstream)]
         in_parallel([partial(self.join, node, first) for node in others if not node.joined])
         names = [node.place.name for node in (first, *others)]

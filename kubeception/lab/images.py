@@ -12,7 +12,7 @@ from kubeception.errors import KubeceptionError
 from kubeception.lab import guest, wheels
 from kubeception.lab.disk import ROOTS, Disk
 from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed, resolved
-from kubeception.lab.parts import KUBEVIRT
+from kubeception.lab.parts import KUBEVIRT, METALLB
 from kubeception.lab.report import Report
 from kubeception.lab.repository import (
     CONFIG,
@@ -232,6 +232,10 @@ IMAGES = (
         command=("local-path-provisioner",),
     ),
     static(name_of("metrics-server"), "/metrics-server", user="65534"),
+    *(
+        static(f"quay.io/metallb/{part}:{METALLB}", f"/{part}", binary=f"metallb-{part}")
+        for part in ("controller", "speaker")
+    ),
     Image(name_of("busybox"), NET, command=("sh",)),
     kubevirt("virt-operator", (VIRTUAL, QEMU), user="1001"),
     kubevirt("virt-api", (VIRTUAL, QEMU), user="1001"),

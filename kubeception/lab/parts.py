@@ -26,6 +26,7 @@ CRANE = "v0.20.6"
 METRICS_SERVER = "v0.9.0"
 LOCAL_PATH_PROVISIONER = "v0.0.30"
 KUBEVIRT = "v1.7.0"
+METALLB = "v0.15.2"
 
 GIB = 1 << 30
 BINARIES = 1.5
@@ -207,6 +208,15 @@ PARTS = (
         cgo=True,
         ldflags=(f"-X=kubevirt.io/client-go/version.gitVersion={KUBEVIRT}",),
         debian=(*debian.C, "libvirt-dev", "pkg-config"),
+    ),
+    Part(
+        name="metallb",
+        version=METALLB,
+        disk=0.3,
+        binaries=("metallb-controller", "metallb-speaker"),
+        renames={"controller": "metallb-controller", "speaker": "metallb-speaker"},
+        module="go.universe.tf/metallb",
+        files={"config/manifests/metallb-native.yaml": "metallb.yaml"},
     ),
     Part(
         name="coredns",

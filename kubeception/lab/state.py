@@ -93,6 +93,11 @@ class Lab:
         return self.node_range[1]
 
     @property
+    def balanced(self) -> str:
+        """The addresses of its load balancers, of the nodes' range: `first-last`."""
+        return f"{self.node_range[200]}-{self.node_range[250]}"
+
+    @property
     def registry(self) -> str:
         """`host:port` of the image registry."""
         return f"{self.machine}:5000"

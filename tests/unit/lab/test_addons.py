@@ -31,11 +31,14 @@ def generated(tmp_path: Path) -> Path:
     kept = tmp_path / "share" / f"kubevirt-{KUBEVIRT}.json"
     crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
     kept.write_text(json.dumps([{**crd, "metadata": {"name": "kubevirts.kubevirt.io"}}]))
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "controller"}}
+    pools = {**crd, "metadata": {"name": "ipaddresspools.metallb.io"}}
+    (tmp_path / "share" / "metallb.yaml").write_text(yaml.safe_dump_all([pools, workload, None]))
     return programs
 
 
 def everything(programs: Path) -> list[dict[str, Any]]:
-    host = addons.host_objects(LAB)
+    host = [*addons.host_objects(LAB), *addons.metallb_objects(LAB, programs)]
     return [*host, *addons.kubevirt_objects(programs, Recorder(), emulation=True)]
 
 
@@ -46,11 +49,20 @@ def test_every_object_is_of_a_kind_the_client_knows(generated: Path) -> None:
 
 def test_every_workload_is_valid(generated: Path) -> None:
     workloads = [obj for obj in everything(generated) if obj["kind"] in MODELS]
-    assert len(workloads) == 4
+    assert len(workloads) == 6
     for obj in workloads:
         MODELS[obj["kind"]].model_validate(obj)
         labels = obj["spec"]["template"]["metadata"]["labels"]
         assert obj["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_load_balancers_have_addresses_of_the_nodes_network(generated: Path) -> None:
+    objects = addons.metallb_objects(LAB, generated)
+    assert objects == addons.metallb_objects(LAB, generated)  # the second time as it was kept
+    assert found(objects, "IPAddressPool", "lab")["spec"]["addresses"] == [
+        "10.200.1.200-10.200.1.250"
+    ]
+    assert [o["metadata"]["name"] for o in objects if o["kind"] == "Deployment"] == ["controller"]
 
 
 def test_flannel_routes_the_labs_own_pods() -> None:
