@@ -47,6 +47,9 @@ STATUS: Final[Mapping[str, Callable[[Object], Any]]] = {
 """All that a pass looks at in the status of a kind that tells of its way there in many small steps."""
 
 
+GENERATED: Final = frozenset({"DaemonSet", "Deployment", "StatefulSet"})
+"""Kinds whose `metadata.generation` is another one whenever their spec is."""
+
 Place = tuple[Cluster, Key]
 """An object, by where it is."""
 
@@ -173,6 +176,8 @@ def _essence(obj: Object) -> int:
     if status := STATUS.get(obj["kind"]):
         with suppress(AttributeError, KeyError, TypeError):  # whatever a tenant's API server says
             obj = {**obj, "status": repr(status(obj))}
+            if obj["kind"] in GENERATED:
+                obj = {"metadata": obj["metadata"], "status": obj["status"]}
     return hash(json.dumps(_steady(obj), sort_keys=True))
 
 

@@ -1,7 +1,7 @@
 """What a component may see: the spec, the facts, and what follows from both."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ class PlanContext:
     pools: tuple[NodePool, ...]
     facts: Facts
     keys: KeySource
+    judged: set[Hashable] = field(default_factory=set, repr=False, compare=False)
+    """Key material that was found good in this pass, by all that was looked at: once is enough."""
 
     @property
     def spec(self) -> TenantClusterSpec:

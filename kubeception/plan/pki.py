@@ -198,8 +198,11 @@ class Pki:
         if held is None:
             return None
         pair = Pair(held.get("tls.crt", b""), held.get("tls.key", b""))
-        if problem := x509.ca_problem(pair, self._ctx.facts.now):
-            raise self._broken(secret, problem)
+        now, judged = self._ctx.facts.now, self._ctx.judged
+        if (pair, now) not in judged:
+            if problem := x509.ca_problem(pair, now):
+                raise self._broken(secret, problem)
+            judged.add((pair, now))
         return pair
 
     def _issue(self, row: Leaf) -> Pair:
@@ -208,7 +211,11 @@ class Pki:
         profile = replace(row.profile, sans=self._sans(row.secret) if row.profile.server else ())
         held = self._held(row.secret) or {}
         pair = Pair(held.get(f"{row.name}.crt", b""), held.get(f"{row.name}.key", b""))
+        looked_at = (pair, profile, ca.cert, now)
+        if looked_at in self._ctx.judged:
+            return pair
         if x509.still_good(pair, profile, ca, now):
+            self._ctx.judged.add(looked_at)
             return pair
         return x509.issue(profile, ca, self._ctx.keys, f"{row.secret}-{row.name}", now)
 

@@ -71,7 +71,9 @@ def test_of_a_workload_its_readiness_is_news_and_no_step_before() -> None:
     assert not wakes(changes, "MODIFIED", seen("Deployment", "2", {"unavailableReplicas": 1}))
     ready = {"readyReplicas": 1, "updatedReplicas": 1}
     assert wakes(changes, "MODIFIED", seen("Deployment", "3", ready))
-    assert wakes(changes, "MODIFIED", {**seen("Deployment", "4", ready), "spec": {"paused": True}})
+    other = seen("Deployment", "4", ready)
+    other["metadata"]["generation"] = 2  # as of each other spec
+    assert wakes(changes, "MODIFIED", {**other, "spec": {"paused": True}})
 
 
 def test_a_daemonset_without_nodes_is_ready_once_it_was_looked_at() -> None:
