@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import DNS_DOMAIN, LABEL_KEY, LABEL_VALUE
+from kubeception.engine.nodes import is_open
 from kubeception.engine.observe import is_ready
 from kubeception.kube.conditions import condition
 from kubeception.plan.context import PlanContext
@@ -162,9 +163,10 @@ def answering(
     nodes: Mapping[str, Object],
     slices: Iterable[Object],
 ) -> list[Machine]:
-    """The machines that should answer: those of Ready nodes that stay, of a Local one those with an endpoint.
+    """The machines that should answer: of a Local one those with an endpoint, else those of nodes that can.
 
-    Where no node is Ready all are meant: what their kubelets don't tell they may still do.
+    Preferred are nodes that stay; then any that is ready for pods; and where there is none, all are meant:
+    what their kubelets don't tell they may still do.
     """
     selector = _terms((service["metadata"].get("annotations") or {}).get(NODE_SELECTOR, "")) or []
     able = [
@@ -172,14 +174,14 @@ def answering(
         for machine in sorted(machines, key=lambda machine: machine.name)
         if machine.phase is Phase.RUNNING
         and machine.address
-        and not machine.draining_since
-        and not machine.evicted
         and _is_meant(nodes.get(machine.name), selector)
     ]
     if is_local(service):
         there = _with_endpoint(slices)
         return [machine for machine in able if machine.name in there]
-    return [machine for machine in able if is_ready(nodes[machine.name])] or able
+    ready = [m for m in able if is_ready(nodes[m.name]) and is_open(nodes[m.name])]
+    stay = [m for m in ready if not m.draining_since and not m.evicted]
+    return stay or ready or able
 
 
 def ingress(ctx: PlanContext, service: Object, host: Object) -> list[dict[str, Any]]:

@@ -356,8 +356,9 @@ class Machines:
         return True
 
     def _ready(self, machine: Machine) -> bool:
+        """Whether pods can run there: others are drained when it is so."""
         node = self.by_node.get(machine.name)
-        return node is not None and is_ready(node)
+        return node is not None and is_ready(node) and nodes.is_open(node)
 
     def _add(self, pool: NodePool, tenant: Cluster) -> None:
         """Make a machine: its token, its user data, itself. What is left of a half-made one is removed later."""

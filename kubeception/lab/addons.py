@@ -61,7 +61,11 @@ def metallb_objects(lab: Lab, programs: Path) -> list[Object]:
     env = {"KUBERNETES_SERVICE_HOST": str(lab.node(1).address), "KUBERNETES_SERVICE_PORT": "6443"}
     env["METALLB_NAMESPACE"] = "metallb-system"
     listed = [{"name": name, "value": value} for name, value in env.items()]
-    ours = {"METALLB_NODE_NAME": "spec.nodeName", "METALLB_HOST": "status.hostIP"}
+    ours = {
+        "METALLB_NODE_NAME": "spec.nodeName",
+        "METALLB_POD_NAME": "metadata.name",
+        "METALLB_HOST": "status.hostIP",
+    }
     fields = [
         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
         for name, path in ours.items()

@@ -21,6 +21,7 @@ import pytest
 
 from kubeception import names
 from tests.e2e.conftest import Lab, programs
+from tests.e2e.outside import WHO, Asking, asked, balanced, own_address
 from tests.e2e.tenant import Tenant, eventually, leftovers, roots, tenant_in, uid_of
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,16 @@ def spaces(lab: Lab) -> tuple[str, str]:
     return names.control_plane_namespace(uid, NAME), names.nodes_namespace(uid, NAME)
 
 
+def services(lab: Lab, namespace: str) -> str:
+    return lab.kubectl("get", "services,endpointslices", "-n", namespace, "-o", "name")
+
+
+def replaced(tenant: Tenant, old: str) -> bool:
+    """Whether the node is gone, and another is there."""
+    nodes = tenant.nodes()
+    return bool(nodes) and old not in nodes
+
+
 def policies(lab: Lab, namespace: str) -> str:
     return lab.kubectl("get", "networkpolicies", "-n", namespace, "-o", "name")
 
@@ -210,6 +221,37 @@ class TestOperator:
         assert "✓ Nodes  1/1 nodes ready" in said
         leases = operated.kubectl("get", "leases", "-n", "default", "-o", "name")
         assert NAME not in leases
+
+    def test_a_load_balancer_reaches_a_virtual_machine_and_goes_on_while_that_is_replaced(
+        self, operated: Lab, tmp_path: Path
+    ) -> None:
+        tenant = tenant_of(operated, tmp_path)
+        tenant.kubectl("apply", "-f", "-", stdin=WHO)
+        for name, policy in (("everywhere", "Cluster"), ("local", "Local")):
+            tenant.kubectl("apply", "-f", "-", stdin=balanced(name, policy))
+        ingress = "jsonpath={.status.loadBalancer.ingress[0].ip}"
+
+        def address(name: str) -> str:
+            said = eventually("address", lambda: tenant.kubectl("get", "svc", name, "-o", ingress))
+            return str(said)
+
+        everywhere, local = address("everywhere"), address("local")
+        tenant.kubectl("rollout", "status", "deployment/who", "--timeout=120s")
+        outside = eventually("an answer", lambda: asked(local), 60)
+        assert outside.strip("[]").removeprefix("::ffff:") == own_address(local)
+        assert eventually("an answer", lambda: asked(everywhere), 60)
+
+        (old,) = tenant.nodes()
+        changed = {"spec": {"userData": {"commands": [["true"]]}}}
+        with Asking(everywhere) as asking:
+            operated.kubectl("patch", f"np/{NAME}", "--type=merge", "-p", json.dumps(changed))
+            eventually("another node", lambda: replaced(tenant, old), READY_SECONDS)
+            eventually("more answers", lambda: asked(local), 60)
+        assert asking.good > 50, asking
+        assert asking.bad <= 3, asking
+        tenant.kubectl("delete", "svc", "everywhere", "local")
+        own, _ = spaces(operated)
+        eventually("no load balancer", lambda: "/lb-" not in services(operated, own), 60)
 
     def test_an_upgrade_restarts_no_pod_of_the_tenant(self, operated: Lab) -> None:
         before, operators = pods(operated, *spaces(operated)), pods(operated, SYSTEM[1])

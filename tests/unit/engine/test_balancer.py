@@ -8,6 +8,7 @@ import pytest
 from kubeception.api.v1alpha1 import LoadBalancers
 from kubeception.engine import balancer
 from kubeception.engine.balancer import Verdict
+from kubeception.engine.nodes import NO_NETWORK
 from kubeception.providers.base import Machine, Phase
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,17 +51,24 @@ def test_ready_nodes_answer_and_all_where_none_is_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    "gone",
+    ("going", "else_"),
     [
-        replace(ONE, phase=Phase.REMOVING),
-        replace(ONE, address=""),
-        replace(ONE, draining_since=NOW),
-        replace(ONE, evicted=True),
+        (replace(ONE, phase=Phase.REMOVING), []),
+        (replace(ONE, address=""), []),
+        (replace(ONE, draining_since=NOW), ["one"]),
+        (replace(ONE, evicted=True), ["one"]),
     ],
 )
-def test_a_machine_that_goes_does_not_answer(gone: Machine) -> None:
+def test_a_machine_that_goes_answers_only_while_no_other_can(
+    going: Machine, else_: list[str]
+) -> None:
     known = {"one": node("one"), "two": node("two")}
-    assert names_of(balancer.answering(service(), [gone, TWO], known, [])) == ["two"]
+    assert names_of(balancer.answering(service(), [going, TWO], known, [])) == ["two"]
+    known["two"]["spec"]["taints"] = [NO_NETWORK]  # pods can't run there yet
+    assert names_of(balancer.answering(service(), [going, TWO], known, [])) == (else_ or ["two"])
+    local = service(externalTrafficPolicy="Local")
+    there = [{"endpoints": [{"nodeName": "one"}]}]
+    assert names_of(balancer.answering(local, [going, TWO], known, there)) == else_
 
 
 def test_labels_of_nodes_and_the_services_own_selector_count() -> None:
