@@ -237,6 +237,21 @@ def test_the_standby_takes_over_from_a_killed_leader_and_at_once_from_one_that_e
         until(tenants.apply().converged)
 
 
+def test_an_operator_ends_at_its_signal_while_the_host_is_silent(
+    tenants: Tenants, host_server: ApiServer, tmp_path: Path
+) -> None:
+    with operator(tmp_path, host_server) as running:
+        until(running.leads)
+        until(tenants.apply().converged)
+        os.kill(host_server.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert running.stop() == 0
+            assert time.monotonic() - began < 8  # its bound is 5 s; a request may take 30
+        finally:
+            os.kill(host_server.pid, signal.SIGCONT)
+
+
 @contextmanager
 def renewed(lease: Lease) -> Iterator[None]:
     """It is held, as a command does, and then given up."""
