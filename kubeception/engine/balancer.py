@@ -28,7 +28,8 @@ HOSTNAME: Final = "load-balancer.hetzner.cloud/hostname"
 """Of the tenant's Service: the name that is told as its address, and means the same as at Hetzner."""
 NODE_SELECTOR: Final = "load-balancer.hetzner.cloud/node-selector"
 """Of the tenant's Service: a label selector of the nodes that are to answer."""
-MOST_PORTS: Final = 100
+MOST_PORTS: Final = 10
+"""Each costs the host one of its node ports, of which it has 2,768."""
 MOST_NODES: Final = 1000
 """Endpoints of an EndpointSlice."""
 
