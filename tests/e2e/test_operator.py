@@ -250,8 +250,9 @@ class TestOperator:
         assert asking.good > 50, asking
         assert asking.bad <= 3, asking
         tenant.kubectl("delete", "svc", "everywhere", "local")
-        own, _ = spaces(operated)
+        own, machines = spaces(operated)
         eventually("no load balancer", lambda: "/lb-" not in services(operated, own), 60)
+        eventually("the old machine's end", lambda: len(pods(operated, machines)) == 1)
 
     def test_an_upgrade_restarts_no_pod_of_the_tenant(self, operated: Lab) -> None:
         before, operators = pods(operated, *spaces(operated)), pods(operated, SYSTEM[1])
