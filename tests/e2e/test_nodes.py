@@ -1,10 +1,15 @@
 """A tenant whose nodes are pods of the host: the quickest whole cluster there is."""
 
+import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kubeception.plan.versions import image
 from tests.e2e.conftest import ECHO_SERVICE, Lab
 from tests.e2e.tenant import (
     ECHO,
@@ -16,6 +21,7 @@ from tests.e2e.tenant import (
     tenant_in,
     uid_of,
 )
+from tests.integration.servers import certificate
 
 POD_NODE_SECONDS = 60
 LIMITED = """\
@@ -31,6 +37,70 @@ spec:
     files: [{path: /etc/sysctl.d/99-mine.conf, content: "mine"}]
     commands: [[touch, /root/done]]
 """
+
+
+GATE = """\
+import json, ssl
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Gate(BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        labels = asked["request"]["object"]["metadata"].get("labels") or {}
+        said = {"uid": asked["request"]["uid"], "allowed": "refuse" not in labels}
+        said["status"] = {"message": "not through this gate"}
+        answer = json.dumps({**asked, "request": None, "response": said}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/gate/tls.crt", "/gate/tls.key")
+server = HTTPServer(("", 8443), Gate)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def gate(certificate: bytes, key: bytes) -> str:
+    """A validating webhook that refuses ConfigMaps with a label, served by a pod."""
+    labels, meta = {"app": "gate"}, {"name": "gate"}
+    files = {"gate.py": GATE, "tls.crt": certificate.decode(), "tls.key": key.decode()}
+    container = {
+        "name": "gate",
+        "image": image("kubeception"),
+        "command": ["python3", "/gate/gate.py"],
+        "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "gate", "mountPath": "/gate"}],
+    }
+    volume = {"name": "gate", "secret": {"secretName": "gate"}}
+    pod: dict[str, Any] = {"containers": [container], "volumes": [volume]}
+    pod["terminationGracePeriodSeconds"] = 0
+    service = {"name": "gate", "namespace": "default"}
+    webhook = {
+        "name": "gate.example.com",
+        "clientConfig": {"service": service, "caBundle": b64encode(certificate).decode()},
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"]}
+            | {"resources": ["configmaps"]}
+        ],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 10,
+    }
+    ports = [{"port": 443, "targetPort": 8443}]
+    admission = "admissionregistration.k8s.io/v1"
+    objects = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": files},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "labels": labels}, "spec": pod},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta}
+        | {"spec": {"selector": labels, "ports": ports}},
+        {"apiVersion": admission, "kind": "ValidatingWebhookConfiguration", "metadata": meta}
+        | {"webhooks": [webhook]},
+    ]
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +150,48 @@ class TestPods:
             "exec", "-n", space, node, "--", "ls", "/root/done", "/etc/sysctl.d/99-mine.conf"
         )
         assert set(inside.split()) == {"/root/done", "/etc/sysctl.d/99-mine.conf"}
+
+    def test_a_webhook_and_an_aggregated_api_are_reached_in_the_tenants_pods(
+        self, tenant: Tenant, tmp_path: Path
+    ) -> None:
+        made = certificate(tmp_path, "gate.default.svc")
+        tenant.kubectl(
+            "apply", "-f", "-", stdin=gate(made, (tmp_path / "serving.key").read_bytes())
+        )
+        tenant.kubectl("wait", "pod/gate", "--for=condition=Ready", "--timeout=120s")
+        eventually("a good one", lambda: tenant.kubectl("create", "cm", "good", check=False))
+        bad: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap"}
+        bad["metadata"] = {"name": "bad", "labels": {"refuse": "yes"}}
+        tenant.kubectl("create", "-f", "-", stdin=json.dumps(bad), check=False)
+        names = tenant.kubectl("get", "cm", "-o", "name").split()
+        assert "configmap/good" in names
+        assert "configmap/bad" not in names
+        tenant.kubectl("delete", "validatingwebhookconfiguration,secret,svc,pod", "gate")
+        metrics = "/apis/metrics.k8s.io/v1beta1/nodes"
+        eventually("figures", lambda: tenant.kubectl("get", "--raw", metrics, check=False))
+
+    def test_without_the_tunnel_logs_and_exec_stop_and_nothing_else(self, tenant: Tenant) -> None:
+        name = tenant.pods()[0][0]
+
+        def logs() -> str:
+            return tenant.kubectl("logs", name, check=False)
+
+        def executed() -> str:
+            return tenant.kubectl("exec", name, "--", "hostname", check=False)
+
+        assert logs() == "started\n"
+        assert executed() == f"{name}\n"
+        tenant.kubectl("delete", "daemonset", "konnectivity-agent", "-n", "kube-system")
+        eventually("no logs", lambda: not logs(), 60)
+        assert executed() == ""
+        tenant.kubectl("scale", "deployment/echo", "--replicas=3")
+        tenant.kubectl("rollout", "status", "deployment/echo", "--timeout=60s")
+        tenant.kubectl("scale", "deployment/echo", "--replicas=2")
+        assert len(tenant.nodes()) == 2
+        assert (logs(), executed()) == ("", "")
+        tenant.run("create", tenant.name, "--wait", "120s")
+        kept = tenant.pods()[0][0]
+        eventually("logs", lambda: tenant.kubectl("logs", kept, check=False), 60)
 
     def test_a_pod_that_is_gone_is_another_node(self, tenant: Tenant) -> None:
         before = tenant.nodes()

@@ -72,8 +72,8 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def certificate(folder: Path) -> bytes:
-    """A self-signed certificate for 127.0.0.1 in `serving.{crt,key}`; its PEM."""
+def certificate(folder: Path, *hosts: str) -> bytes:
+    """A self-signed certificate for 127.0.0.1 and these names in `serving.{crt,key}`; its PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "integration")])
     now = datetime.now(UTC)
@@ -87,7 +87,10 @@ def certificate(folder: Path) -> bytes:
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName(
-                [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+                [
+                    x509.IPAddress(ip_address("127.0.0.1")),
+                    *map(x509.DNSName, ("localhost", *hosts)),
+                ]
             ),
             critical=False,
         )
