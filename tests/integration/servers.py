@@ -36,7 +36,7 @@ CONTROLLERS = (
 def binary(name: str) -> str:
     """A part of the lab: from the folder $KUBECEPTION_BIN, the cache or PATH."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubeception" / "bin"
-    for folder in (os.environ.get("KUBECEPTION_BIN"), str(cache), os.environ.get("PATH")):
+    for folder in filter(None, (os.environ.get("KUBECEPTION_BIN"), str(cache), os.environ["PATH"])):
         if found := shutil.which(name, path=folder):
             return found
     pytest.fail(f"{name} is not there: `kubeception lab up` makes it, or set KUBECEPTION_BIN")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from kubeception.api.v1alpha1 import parse_cluster, parse_pool
 from kubeception.engine.install import install
 from kubeception.errors import ApiError, SpecError
 from kubeception.kube.client import Cluster
+from tests.integration.operators import until
 from tests.integration.servers import ApiServer, binary
 from tests.plans import pool, tenant
 
@@ -389,15 +391,26 @@ def kubectl(server: ApiServer, *args: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def explained(server: ApiServer, *args: str) -> str:
+    """What `kubectl explain` says: a moment after the kinds are installed, nothing yet."""
+
+    def ask() -> str:
+        with suppress(subprocess.CalledProcessError):
+            return kubectl(server, "explain", *args)
+        return ""
+
+    return until(ask, 30)
+
+
 @pytest.mark.usefixtures("host")
 @pytest.mark.parametrize("kind", ["tenantcluster", "nodepool"])
 def test_kubectl_explains_every_field(host_server: ApiServer, kind: str) -> None:
     for part in ("spec", "status"):
-        said = kubectl(host_server, "explain", f"{kind}.{part}", "--recursive=false")
+        said = explained(host_server, f"{kind}.{part}", "--recursive=false")
         fields = re.split(r"\n  (?=\S)", said.partition("FIELDS:")[2])[1:]
         assert fields
         assert all("<no description>" not in field for field in fields), said
-    tree = kubectl(host_server, "explain", kind, "--recursive")
+    tree = explained(host_server, kind, "--recursive")
     assert "clusterRef" in tree if kind == "nodepool" else "serviceCIDR" in tree
 
 
