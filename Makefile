@@ -92,6 +92,7 @@ screens: venv ## write anew what commands print on terminals of 80 and 120 colum
 reference: venv ## write the pages of docs/ anew that are made from the program
 	$(BIN)/pytest tests/golden/test_pages.py --update-golden
 
+transcript: LAB := lab
 transcript: packages venv ## type the tutorial's commands in a lab; write what they print to docs/transcript.md
 	$(IN_LAB) KUBECEPTION_TRANSCRIPT=docs/transcript.md $(BIN)/pytest tests/e2e/test_newcomer.py
 
