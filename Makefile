@@ -43,7 +43,7 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 
 ##@ Test
 
-test: packages lint type unit ## all of it, the quickest first: this is what CI runs
+test: packages lint type unit ## all tiers, the quickest first, without what is marked slow: this is what CI runs
 	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
 
 unit: venv ## no socket, no process: unit, property and golden tests
@@ -61,8 +61,8 @@ integration: packages venv ## real etcd and kube-apiserver processes, out of the
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
 
-e2e: packages venv ## tenants with virtual machines, in a lab of their own
-	$(IN_LAB) $(BIN)/pytest tests/e2e
+e2e: packages venv ## tenants with virtual machines, in a lab of their own; what is marked slow, too
+	$(IN_LAB) $(BIN)/pytest -m "" tests/e2e
 
 bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json
 	$(BIN)/python -m tests.bench

@@ -19,6 +19,8 @@ POOL_LABEL: Final = f"{GROUP}/node-pool"
 PROVIDER_LABEL: Final = f"{GROUP}/provider"
 """On a machine that is of a kind others are of too: the name of its node provider."""
 MACHINE_LABEL: Final = f"{GROUP}/machine"
+SITE_LABEL: Final = f"{GROUP}/site"
+"""On what is in another cluster than the host, and on the record of it here: the name of that record."""
 
 OWNER_ANNOTATION: Final = f"{GROUP}/owner"
 """On a tenant's namespaces: `namespace/name` of its TenantCluster."""
@@ -31,10 +33,15 @@ DRAINING_ANNOTATION: Final = f"{GROUP}/draining-since"
 """On a machine that is to go: when its node was first asked to empty itself."""
 IDLE_ANNOTATION: Final = f"{GROUP}/idle-since"
 """On a machine of an autoscaled pool: since when nobody needs its node."""
+EVICTION_ANNOTATION: Final = f"{GROUP}/eviction"
+"""On a machine: what becomes of it when its host node is emptied, unless it is drained and replaced."""
 TEMPLATE_ANNOTATION: Final = f"{GROUP}/template"
 """On a machine: the hash of what of its pool's spec it was made from."""
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """The hash of the manifest as it was last applied."""
+
+REPLICAS_ANNOTATION: Final = f"{GROUP}/replicas"
+"""On a workload that grows with the nodes: how many replicas we gave it last, whatever others have made of that."""
 
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 """On a pod template: the hash of what its processes read only when they start."""
@@ -71,6 +78,19 @@ ALLOW_POD_NODES: Final = f"{GROUP}/allow-pod-nodes"
 """On the namespace of TenantClusters, `true`: their nodes may be privileged pods of the host."""
 ALLOW_SSH_NODES: Final = f"{GROUP}/allow-ssh-nodes"
 """The same, `true`: addresses that their authors name may be dialled from the host, by SSH."""
+ALLOW_INFRA_CLUSTERS: Final = f"{GROUP}/allow-infra-clusters"
+"""The same, `true`: their machines may be in other clusters, whose API servers are dialled from the host."""
+
+OFFERED_LABEL: Final = f"{GROUP}/offered"
+"""On a StorageClass of the host, `true`: tenants may have volumes of it."""
+STORAGE_CLASSES_ANNOTATION: Final = f"{GROUP}/storage-classes"
+"""On the namespace of a tenant's machines: the StorageClasses of which there may be volumes in it, by commas."""
+GUARDED_LABEL: Final = f"{GROUP}/guarded"
+"""On the same, `true`: there are no volumes in it but of those classes."""
+STORAGE: Final = "kubeception-storage"
+"""What the storage driver may do, on either side, and the ValidatingAdmissionPolicy that keeps it from more."""
+STORAGE_ACCOUNT: Final = "storage-controller"
+"""The storage driver's ServiceAccount, in the namespace of its tenant's control plane."""
 
 PRIORITY_CLASS: Final = "kubeception-control-plane"
 """Of every tenant's control plane; cluster-scoped, shared, never removed with a tenant."""
@@ -138,3 +158,13 @@ def worker_pool(cluster: str) -> str:
 def machine(pool: str, unique: bytes) -> str:
     """The name of a machine and of its node; `unique` is random."""
     return f"{pool}-{unique.hex()}"
+
+
+def pool_of(machine: str) -> str:
+    """The pool that a machine of this name would be of."""
+    return machine.rpartition("-")[0]
+
+
+def site(pool: str, secret: str, namespace: str) -> str:
+    """The record of where the machines of a pool are: a namespace in the cluster that a Secret leads to."""
+    return fit("infra", pool, pool, secret, namespace)

@@ -27,6 +27,9 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.DRAIN_BLOCKED: "Let the PodDisruptionBudget or the pod that the message names allow it, or wait.",
     Reason.TOO_MANY_UNHEALTHY: "Mend what the message names: network, image, host. A higher health.maxUnhealthy "
     "of the NodePool has them replaced all the same.",
+    Reason.INFRA_CREDENTIALS: "Mend the Secret that the message names; its key is kubeconfig.",
+    Reason.INFRA_UNREACHABLE: "Let the operator reach the API server that the Secret names, and its user work there.",
+    Reason.INFRA_UNFIT: "Mend KubeVirt there as the message says, or let its user list kubevirts.kubevirt.io.",
     Reason.VERSION_SKEW: "Set spec.version of the NodePool to one the message allows, or remove it.",
     Reason.SPEC_REFUSED: "kubeception edit NAME, and mend what the message names.",
     Reason.CONFLICT: "Look at the object the message names; delete or rename it if it is yours.",

@@ -15,8 +15,12 @@ from kubeception.api.v1alpha1 import (
     LABEL_KEY,
     LARGEST_PREFIX,
     LARGEST_SERVICE_PREFIX,
+    LOCAL_PATH,
     NEWEST_MINOR,
     OLDEST_MINOR,
+    POD_PREFIXES6,
+    ROOT_KEYS,
+    SERVICE_PREFIXES6,
     SMALLEST_PREFIX,
     NodePoolSpec,
     TenantClusterSpec,
@@ -95,12 +99,43 @@ def cidr_rules(largest: int) -> list[Schema]:
     ]
 
 
+def cidr6_rules(example: str, largest: int, smallest: int) -> list[Schema]:
+    """Rules of an IPv6 range."""
+    return [
+        rule(
+            "isCIDR(self) && cidr(self).ip().family() == 6 && string(cidr(self).masked()) == self",
+            f"must be an IPv6 range without host bits, in its short form, such as {example}",
+        ),
+        rule(
+            f"!isCIDR(self) || (cidr(self).prefixLength() >= {largest}"
+            f" && cidr(self).prefixLength() <= {smallest})",
+            f"the prefix must be between /{largest} and /{smallest}",
+        ),
+    ]
+
+
 APART: Final = rule(
     "!has(self.podCIDR) || !has(self.serviceCIDR)"
     " || !isCIDR(self.podCIDR) || !isCIDR(self.serviceCIDR)"
     " || !(cidr(self.podCIDR).containsCIDR(self.serviceCIDR)"
     " || cidr(self.serviceCIDR).containsCIDR(self.podCIDR))",
     "podCIDR and serviceCIDR overlap",
+)
+MANIFEST: Final = rule(
+    "has(self.manifestRef) == (has(self.cni) && self.cni == 'custom')",
+    "manifestRef: is for cni custom, which can't do without",
+)
+NAME_SERVER: Final = rule(
+    "isIP(self) && (ip(self).isGlobalUnicast() || ip(self).isLinkLocalUnicast())",
+    "must be the IP address of a name server",
+)
+ONE_SOURCE_OF_NAMES: Final = rule(
+    "!has(self.hostDNS) || !self.hostDNS || !has(self.nameservers) || self.nameservers.size() == 0",
+    "nameservers: with hostDNS they are the host's",
+)
+SOMETHING_TO_CACHE: Final = rule(
+    "!has(self.nodeLocalDNS) || !self.nodeLocalDNS || (self.coreDNS && self.kubeProxy)",
+    "nodeLocalDNS: needs coreDNS and kubeProxy",
 )
 RETAINABLE: Final = rule(
     # The default of spec as a whole is checked before those of its parts are filled in.
@@ -134,8 +169,58 @@ SIZED_ONCE: Final = rule(
     "!has(self.instancetype) || !(has(self.cpus) || has(self.memory))",
     "cpus, memory: the instancetype says them",
 )
+WHOLE_SITE: Final = rule(
+    "has(self.infraKubeconfigSecretRef) == has(self.infraNamespace)",
+    "infraKubeconfigSecretRef, infraNamespace: the one needs the other",
+)
+PLAIN_ELSEWHERE: Final = rule(
+    "!has(self.infraNamespace) || (!has(self.rootDisk)"
+    " && (!has(self.eviction) || self.eviction == 'Replace'))",
+    "rootDisk, eviction: not with infraKubeconfigSecretRef",
+)
+ELSEWHERE, WAS_ELSEWHERE = (
+    f"(has({value}.kubevirt) && has({value}.kubevirt.infraNamespace))"
+    for value in ("self", "oldSelf")
+)
+SAME_SITE: Final = rule(
+    f"{ELSEWHERE} == {WAS_ELSEWHERE} && (!{ELSEWHERE} || "
+    "(self.kubevirt.infraNamespace == oldSelf.kubevirt.infraNamespace && "
+    "self.kubevirt.infraKubeconfigSecretRef == oldSelf.kubevirt.infraKubeconfigSecretRef))",
+    "a pool can't move to another infra cluster or namespace",
+)
 DISTINCT_DISKS: Final = rule(
     "self.all(a, self.exists_one(b, b.name == a.name))", "two disks have the same name"
+)
+DISTINCT_CLASSES: Final = rule(
+    "self.all(a, self.exists_one(b, b.name == a.name))", "two classes have the same name"
+)
+ONE_DEFAULT: Final = rule(
+    "self.filter(c, has(c.default) && c.default).size() <= 1", "more than one class is the default"
+)
+SAME_CLASSES: Final = rule(
+    "self.all(n, oldSelf.all(o, o.name != n.name || (o.hostStorageClass == n.hostStorageClass"
+    " && o.reclaimPolicy == n.reclaimPolicy && o.volumeBindingMode == n.volumeBindingMode)))",
+    "a class can't be changed but for its default: take it away, and then give it anew",
+)
+NAMED_APART: Final = rule(
+    "!has(self.storage) || !has(self.addons) || !self.addons.localPath"
+    f" || !self.storage.classes.exists(c, c.name == '{LOCAL_PATH}')",
+    f"storage.classes: {LOCAL_PATH} is the class of addons.localPath",
+)
+MOVABLE: Final = rule(
+    "!has(self.eviction) || self.eviction != 'LiveMigrate' || !has(self.rootDisk)"
+    " || !has(self.rootDisk.accessMode) || self.rootDisk.accessMode != 'ReadWriteOnce'",
+    "eviction LiveMigrate: needs a root disk of accessMode ReadWriteMany",
+)
+KEYS_ONCE: Final = rule(
+    "!has(self.sshAuthorizedKeys) || size(self.sshAuthorizedKeys) == 0"
+    f" || !has(self.files) || self.files.all(f, f.path != '{ROOT_KEYS}')",
+    f"sshAuthorizedKeys: files has {ROOT_KEYS} too",
+)
+KEYS_OF_MACHINES: Final = rule(
+    "!has(self.provider) || self.provider == 'kubevirt' || !has(self.userData)"
+    " || !has(self.userData.sshAuthorizedKeys) || size(self.userData.sshAuthorizedKeys) == 0",
+    "userData.sshAuthorizedKeys: for virtual machines only",
 )
 OF_SSH: Final = [
     rule("!has(self.provider) || self.provider != 'ssh' || has(self.ssh)", "ssh: is missing"),
@@ -213,13 +298,21 @@ DEFINITIONS: Final = (
             Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
-            "": [RETAINABLE],
+            "": [RETAINABLE, NAMED_APART],
             "version": VERSION_RULES,
             "controlPlane.apiServer.extraArgs": [ALLOWED_ARGS],
-            "networking": [immutable("networking"), APART],
+            "networking": [immutable("networking"), APART, MANIFEST, ONE_SOURCE_OF_NAMES],
+            "networking.ipv6": [APART],
+            "networking.ipv6.podCIDR": cidr6_rules("fd12:3456:789a::/56", *POD_PREFIXES6),
+            "networking.ipv6.serviceCIDR": cidr6_rules(
+                "fd12:3456:789a:ffff::/112", *SERVICE_PREFIXES6
+            ),
+            "networking.nameservers[]": [NAME_SERVER],
+            "addons": [SOMETHING_TO_CACHE],
             "networking.podCIDR": cidr_rules(LARGEST_PREFIX),
             "networking.serviceCIDR": cidr_rules(LARGEST_SERVICE_PREFIX),
             "datastore": [immutable("the datastore")],
+            "storage.classes": [DISTINCT_CLASSES, ONE_DEFAULT, SAME_CLASSES],
         },
     ),
     Definition(
@@ -246,9 +339,15 @@ DEFINITIONS: Final = (
             Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
-            "": [*(_only_with_its_provider(block) for block in BLOCKS), *OF_SSH],
+            "": [
+                *(_only_with_its_provider(block) for block in BLOCKS),
+                *OF_SSH,
+                KEYS_OF_MACHINES,
+                SAME_SITE,
+            ],
             "kubelet": [STATIC_NEEDS_RESERVED],
-            "kubevirt": [SIZED_ONCE],
+            "kubevirt": [SIZED_ONCE, MOVABLE, WHOLE_SITE, PLAIN_ELSEWHERE],
+            "userData": [KEYS_ONCE],
             "kubevirt.nodeSelector": [LABEL_KEYS],
             "kubevirt.disks": [DISTINCT_DISKS],
             "ssh.machines": [ONCE_EACH],

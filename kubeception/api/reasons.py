@@ -68,6 +68,21 @@ class Reason(StrEnum):
         Actor.OWNER,
         "More machines of a pool fail at once than may be replaced: the cause is elsewhere.",
     )
+    INFRA_CREDENTIALS = (
+        "InfraCredentials",
+        Actor.OWNER,
+        "The Secret that leads to the cluster of a pool's machines is missing, or not to be used.",
+    )
+    INFRA_UNREACHABLE = (
+        "InfraUnreachable",
+        Actor.OWNER,
+        "The cluster of a pool's machines doesn't answer: they are left as they are.",
+    )
+    INFRA_UNFIT = (
+        "InfraUnfit",
+        Actor.OWNER,
+        "The cluster of a pool's machines has no KubeVirt that may be used.",
+    )
     RETRYING = (
         "Retrying",
         Actor.NOBODY,

@@ -76,6 +76,16 @@ class TenantClusterStatus(Reported):
     service_cidr: str = Field(
         default="", alias="serviceCIDR", description="IPv4 range of Services."
     )
+    pod_cidr6: str = Field(
+        default="",
+        alias="podCIDRv6",
+        description="IPv6 range of pods, where they have such addresses.",
+    )
+    service_cidr6: str = Field(
+        default="",
+        alias="serviceCIDRv6",
+        description="IPv6 range of Services, where they have such addresses.",
+    )
     nodes: int = Field(default=0, description="How many nodes are asked for, all pools together.")
     ready_nodes: int = Field(default=0, description="How many nodes are ready.")
     conditions: tuple[Condition, ...] = Field(

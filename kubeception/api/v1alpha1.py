@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kubeception import names
+from kubeception.api.guest import NetworkData, SshKey
 from kubeception.api.lifecycle import Autoscaling, Duration, Health, Strategy
 from kubeception.api.model import Model
 from kubeception.errors import SpecError
@@ -42,14 +43,24 @@ USER_PATH = (
     r"^/(etc/(apt|modprobe\.d|modules-load\.d|profile\.d|security|ssh|ssl|sysctl\.d|udev)|home|root|srv"
     r"|usr/local/(etc|share))(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 )
+ROOT_KEYS = "/root/.ssh/authorized_keys"
+"""Where sshd looks for the keys of who may log in as root."""
 PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
 HOST_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}$"
 USER = r"^[a-z_][a-z0-9_-]*$"
 ADDRESS = r"^[A-Za-z0-9.:-]+$"
 
+LOCAL_PATH = "local-path"
+"""The StorageClass of the addon of that name."""
+
 LARGEST_PREFIX, SMALLEST_PREFIX = 8, 24
 LARGEST_SERVICE_PREFIX = 12
 """kube-apiserver refuses a larger service range."""
+
+POD_PREFIXES6 = (48, 60)
+"""Of the IPv6 range of pods: each node has a /64, and kube-controller-manager cuts a range into 65,536 at most."""
+SERVICE_PREFIXES6 = (108, 120)
+"""Of the IPv6 range of Services: kube-apiserver takes no larger one."""
 
 API_SERVER_ARGS = frozenset(
     {
@@ -87,6 +98,42 @@ def _service_cidr(text: str) -> str:
     """`text`, a range, if kube-apiserver takes it for Services."""
     if ipaddress.IPv4Network(text).prefixlen < LARGEST_SERVICE_PREFIX:
         raise ValueError(f"{text} is too large: at most a /{LARGEST_SERVICE_PREFIX}")
+    return text
+
+
+def _ipv6_range(text: str, largest: int, smallest: int) -> str:
+    """`text` if it is an IPv6 network without host bits, as it is written in short, of such a size."""
+    try:
+        network = ipaddress.IPv6Network(text)
+    except ValueError as error:
+        raise ValueError(f"is not an IPv6 range such as fd12:3456:789a::/56: {error}") from None
+    if not largest <= network.prefixlen <= smallest:
+        raise ValueError(
+            f"has a prefix of /{network.prefixlen}; it must be between /{largest} and /{smallest}"
+        )
+    if str(network) != text:
+        raise ValueError(f"must be written as {network}")
+    return text
+
+
+def _pod_cidr6(text: str) -> str:
+    return _ipv6_range(text, *POD_PREFIXES6)
+
+
+def _service_cidr6(text: str) -> str:
+    return _ipv6_range(text, *SERVICE_PREFIXES6)
+
+
+def _nameserver(text: str) -> str:
+    """`text` if it is an address where a name server may be."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("is not an IP address") from None
+    everybody = found.is_multicast or text == "255.255.255.255"
+    mapped = found.version == 6 and (found.ipv4_mapped is not None or "%" in text)
+    if found.is_loopback or found.is_unspecified or everybody or mapped:
+        raise ValueError(f"{text} is no address of a name server")
     return text
 
 
@@ -147,6 +194,37 @@ class Datastore(Model):
     )
 
 
+class ConfigMapRef(Model):
+    """A ConfigMap of the TenantCluster's namespace."""
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
+
+
+class IPv6(Model):
+    """The second ranges of a cluster with both families; what is left out is planned out of fd00::/8."""
+
+    pod_cidr: Annotated[str, Field(max_length=43), AfterValidator(_pod_cidr6)] | None = Field(
+        default=None,
+        alias="podCIDR",
+        description="IPv6 range of pods, such as fd12:3456:789a::/56: from /48 to /60; each node has a /64.",
+    )
+    service_cidr: Annotated[str, Field(max_length=43), AfterValidator(_service_cidr6)] | None = (
+        Field(
+            default=None,
+            alias="serviceCIDR",
+            description="IPv6 range of Services, such as fd12:3456:789a:ffff::/112: from /108 to /120.",
+        )
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.pod_cidr and self.service_cidr:
+            pods, services = (ipaddress.IPv6Network(c) for c in (self.pod_cidr, self.service_cidr))
+            if pods.overlaps(services):
+                raise ValueError(f"podCIDR {pods} overlaps serviceCIDR {services}")
+        return self
+
+
 class Networking(Model):
     """The tenant's address ranges; what is left out is planned to overlap nothing of the host.
 
@@ -163,12 +241,35 @@ class Networking(Model):
         alias="serviceCIDR",
         description="IPv4 range of Services, such as 10.96.0.0/20: without host bits, from /12 to /24.",
     )
+    ipv6: IPv6 | None = Field(
+        default=None,
+        description="Where this is there, even empty, pods and Services have IPv6 addresses as well.",
+    )
     dns_domain: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=100)] = Field(
         default="cluster.local", description="DNS domain of the tenant's Services."
     )
-    cni: Literal["flannel", "none"] = Field(
+    cni: Literal["flannel", "custom", "none"] = Field(
         default="flannel",
-        description="The pod network that is installed. With none, nodes are NotReady until you install one.",
+        description="The pod network that is installed. With custom, it is the one of manifestRef. "
+        "With none, nodes are NotReady until you install one.",
+    )
+    host_dns: bool = Field(
+        default=False,
+        alias="hostDNS",
+        description="Whether nodes resolve names by the host cluster's DNS, which tells them its Services. "
+        "Default: by the name servers of the host's nodes.",
+    )
+    nameservers: tuple[Annotated[str, Field(max_length=45), AfterValidator(_nameserver)], ...] = (
+        Field(
+            default=(),
+            max_length=3,
+            description="Name servers of the nodes, instead of those of the host's nodes.",
+        )
+    )
+    manifest_ref: ConfigMapRef | None = Field(
+        default=None,
+        description="For cni custom: the ConfigMap with its manifest, which is applied in the tenant; "
+        "each key holds YAML documents.",
     )
 
     @model_validator(mode="after")
@@ -177,6 +278,18 @@ class Networking(Model):
             pods, services = (ipaddress.IPv4Network(c) for c in (self.pod_cidr, self.service_cidr))
             if pods.overlaps(services):
                 raise ValueError(f"podCIDR {pods} overlaps serviceCIDR {services}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source_of_names(self) -> Self:
+        if self.host_dns and self.nameservers:
+            raise ValueError("nameservers: with hostDNS they are the host's")
+        return self
+
+    @model_validator(mode="after")
+    def _a_manifest_for_custom(self) -> Self:
+        if (self.cni == "custom") != (self.manifest_ref is not None):
+            raise ValueError("manifestRef: is for cni custom, which can't do without")
         return self
 
 
@@ -215,10 +328,60 @@ class LoadBalancers(Model):
     )
 
 
+class StorageClass(Model):
+    """A StorageClass of the tenant, whose volumes are volumes of its host.
+
+    It can't be changed but for `default`; taken away and given anew it can.
+    """
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(
+        description="Name in the tenant."
+    )
+    host_storage_class: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(
+        description="StorageClass of the host that the volumes are of. Administrators of the host offer it, by its "
+        f'label {names.OFFERED_LABEL}: "true".'
+    )
+    default: bool = Field(
+        default=False,
+        description="Whether claims that name no class are of this one; local-path is the default where none is.",
+    )
+    reclaim_policy: Literal["Delete", "Retain"] = Field(
+        default="Delete",
+        description="What becomes of a volume when its claim is deleted. Retain: it stays as long as the cluster.",
+    )
+    volume_binding_mode: Literal["WaitForFirstConsumer", "Immediate"] = Field(
+        default="WaitForFirstConsumer",
+        description="When a volume is made: with the first pod that wants it, or with its claim.",
+    )
+
+
+class Storage(Model):
+    """Volumes of the host, attached to the machine a pod runs on: they go with it to another node."""
+
+    classes: tuple[StorageClass, ...] = Field(
+        default=(),
+        max_length=16,
+        description="StorageClasses of the tenant, beside local-path. With none, nothing is installed for them.",
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({c.name for c in self.classes}) < len(self.classes):
+            raise ValueError("classes: two have the same name")
+        if sum(c.default for c in self.classes) > 1:
+            raise ValueError("classes: more than one is the default")
+        return self
+
+
 class Addons(Model):
     """What is installed in the tenant."""
 
     core_dns: bool = Field(default=True, alias="coreDNS", description="CoreDNS as cluster DNS.")
+    node_local_dns: bool = Field(
+        default=False,
+        alias="nodeLocalDNS",
+        description="A DNS cache on each node (NodeLocal DNSCache); it needs coreDNS and kubeProxy.",
+    )
     kube_proxy: bool = Field(
         default=True, description="kube-proxy; switch it off where the pod network replaces it."
     )
@@ -228,6 +391,12 @@ class Addons(Model):
     metrics_server: bool = Field(
         default=True, description="metrics-server, for `kubectl top` and autoscalers."
     )
+
+    @model_validator(mode="after")
+    def _something_to_cache(self) -> Self:
+        if self.node_local_dns and not (self.core_dns and self.kube_proxy):
+            raise ValueError("nodeLocalDNS: needs coreDNS and kubeProxy")
+        return self
 
 
 class Encryption(Model):
@@ -252,6 +421,7 @@ class TenantClusterSpec(Model):
     networking: Networking = Networking()
     exposure: Exposure = Exposure()
     load_balancers: LoadBalancers = LoadBalancers()
+    storage: Storage = Storage()
     addons: Addons = Addons()
     encryption: Encryption = Encryption()
     paused: bool = Field(
@@ -263,8 +433,15 @@ class TenantClusterSpec(Model):
         default="Delete",
         description="What becomes of the data when this object is deleted. Delete: nothing is left. "
         "Retain: the datastore's volume stays in the control plane's namespace, with the keys "
-        "without which it can't be read; all else goes.",
+        "without which it can't be read, and the tenant's volumes of its host in that of its machines; "
+        "all else goes.",
     )
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        if self.addons.local_path and any(c.name == LOCAL_PATH for c in self.storage.classes):
+            raise ValueError(f"storage.classes: {LOCAL_PATH} is the class of addons.localPath")
+        return self
 
     @model_validator(mode="after")
     def _retainable(self) -> Self:
@@ -375,6 +552,24 @@ class UserData(Model):
         max_length=16,
         description="Commands that root runs once, after that: each a program and its arguments, no shell.",
     )
+    ssh_authorized_keys: tuple[SshKey, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Public keys of those whom sshd lets in as root: type, base64 and perhaps a comment, no options. "
+        "For virtual machines only; without any, their sshd isn't started.",
+    )
+
+    @model_validator(mode="after")
+    def _keys_once(self) -> Self:
+        if self.ssh_authorized_keys and any(file.path == ROOT_KEYS for file in self.files):
+            raise ValueError(f"sshAuthorizedKeys: files has {ROOT_KEYS} too")
+        return self
+
+
+class SecretRef(Model):
+    """A Secret of the pool's namespace."""
+
+    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
 
 
 class Instancetype(Model):
@@ -404,6 +599,27 @@ class Disk(Model):
         description="Its name and, inside the machine, its serial number."
     )
     size: Annotated[str, Field(pattern=QUANTITY, max_length=20)] = Field(description="Its size.")
+
+
+class RootDisk(Model):
+    """The disk a machine boots from, on a volume of the host that comes and goes with it.
+
+    CDI, which the host must have, fills it from the image.
+    """
+
+    size: Annotated[str, Field(pattern=QUANTITY, max_length=20)] = Field(
+        description="Its size: at least that of the image's disk, which is 12Gi where no image is named."
+    )
+    storage_class_name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] | None = Field(
+        default=None, description="StorageClass of the host; default: the host's default one."
+    )
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] | None = Field(
+        default=None,
+        description="Default: what CDI knows of the StorageClass. Live migration needs ReadWriteMany.",
+    )
+    volume_mode: Literal["Block", "Filesystem"] | None = Field(
+        default=None, description="Default: what CDI knows of the StorageClass."
+    )
 
 
 class KubeVirtOptions(Model):
@@ -441,6 +657,42 @@ class KubeVirtOptions(Model):
     image: Annotated[str, Field(pattern=IMAGE, max_length=255)] | None = Field(
         default=None, description="containerDisk; default: the one of the cluster's version."
     )
+    root_disk: RootDisk | None = None
+    network_data: NetworkData | None = Field(
+        default=None,
+        description="Network configuration for cloud-init, version 1 or 2. The one interface is behind masquerade: "
+        "it has its address, route and MTU by DHCP, and must keep them. Default: DHCP.",
+    )
+    eviction: Literal["Replace", "LiveMigrate"] = Field(
+        default="Replace",
+        description="What becomes of a machine whose host node is emptied. Replace: its node is drained, and another "
+        "one is made. LiveMigrate: it moves as it runs; one that can't is replaced.",
+    )
+    infra_kubeconfig_secret_ref: SecretRef | None = Field(
+        default=None,
+        description="The Secret whose key `kubeconfig` leads to the cluster in which the machines are made, where "
+        "that isn't the host. An administrator of the host allows it for a namespace. It can't be changed; what is "
+        "in the Secret can.",
+    )
+    infra_namespace: Annotated[str, Field(pattern=DNS_LABEL, max_length=63)] | None = Field(
+        default=None,
+        description="The namespace there, which must exist. Not without infraKubeconfigSecretRef; it can't be changed.",
+    )
+
+    @model_validator(mode="after")
+    def _movable(self) -> Self:
+        shared = self.root_disk is None or self.root_disk.access_mode != "ReadWriteOnce"
+        if self.eviction == "LiveMigrate" and not shared:
+            raise ValueError("eviction LiveMigrate: needs a root disk of accessMode ReadWriteMany")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_site(self) -> Self:
+        if (self.infra_kubeconfig_secret_ref is None) is not (self.infra_namespace is None):
+            raise ValueError("infraKubeconfigSecretRef, infraNamespace: the one needs the other")
+        if self.infra_namespace and (self.root_disk or self.eviction != "Replace"):
+            raise ValueError("rootDisk, eviction: not with infraKubeconfigSecretRef")
+        return self
 
     @model_validator(mode="after")
     def _sized_once(self) -> Self:
@@ -493,12 +745,6 @@ class SshMachine(Model):
     )
 
 
-class SecretRef(Model):
-    """A Secret of the pool's namespace."""
-
-    name: Annotated[str, Field(pattern=DNS_DOMAIN, max_length=253)] = Field(description="Its name.")
-
-
 class SshOptions(Model):
     """Workers on machines that somebody owns, set up by SSH. An administrator of the host allows it for a namespace."""
 
@@ -527,6 +773,13 @@ class SshOptions(Model):
 
 BLOCKS = ("kubevirt", "pod", "ssh")
 """Each the name of a provider, and of the field with its options."""
+
+
+NO_KEYS = {
+    "pod": "a pod runs no sshd",
+    "ssh": "who may log in there is its owner's to say",
+}
+"""By provider, why a pool lets nobody in by SSH."""
 
 
 class NodePoolSpec(Model):
@@ -579,6 +832,12 @@ class NodePoolSpec(Model):
         if value is not None and provider != info.field_name:
             raise ValueError(f"the provider is {provider}: options of another one mean nothing")
         return value
+
+    @model_validator(mode="after")
+    def _logged_in_to(self) -> Self:
+        if self.user_data.ssh_authorized_keys and self.provider != "kubevirt":
+            raise ValueError(f"userData.sshAuthorizedKeys: {NO_KEYS[self.provider]}")
+        return self
 
     @model_validator(mode="after")
     def _enough_machines(self) -> Self:

@@ -48,6 +48,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Elsewhere": {
         "render": ("render", "Every manifest, without any cluster."),
         "lab": ("lab", "A host cluster on this machine."),
+        "image": ("image", "Disks that machines become nodes from."),
         "config": ("config", "Options you needn't type."),
         "completion": ("completion", "Words for your shell's Tab key."),
         "version": ("version", "This program's version, and those it makes."),

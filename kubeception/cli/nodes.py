@@ -81,10 +81,13 @@ def row(engine: "Engine", state: "MachineState") -> Row:
 def sources(engine: "Engine") -> "list[tuple[Cluster, tuple[str, ...], str]]":
     """What tells that nodes changed: the machines in the host, the Nodes in the tenant."""
     from kubeception.engine.reconcile import REACH_SECONDS
+    from kubeception.engine.sites import KINDS
     from kubeception.providers import PROVIDERS
 
     ctx = engine.context()
     kinds = tuple(kind for provider in PROVIDERS.values() for kind in provider.kinds)
     found = [(engine.host, kinds, ctx.nodes_namespace)]
+    places = engine.ways.look(engine.host, ctx, remember=False).places.values()
+    found += [(place.cluster, KINDS, place.namespace) for place in places]
     tenant = engine.link.wait(ctx, REACH_SECONDS)
     return [*found, (tenant, ("Node",), "")] if tenant else found

@@ -36,7 +36,7 @@ def render(name: str | None, spec: dict[str, Any], namespace: str) -> None:
 
 
 def manifests(cluster: Any, pools: Any) -> Any:
-    """(side, component, object) of everything that `create` would write."""
+    """(side, component, object) of everything that `create` would write; `infra` is another cluster than the host."""
     from kubeception.components.paper import on_paper
     from kubeception.engine.reconcile import now
     from kubeception.plan.context import PlanContext
@@ -58,6 +58,7 @@ def machine_manifests(ctx: "PlanContext") -> Any:
     from kubeception import names
     from kubeception.engine.machines import new_token
     from kubeception.plan.bootstrap import node_bootstrap
+    from kubeception.plan.site import site_of
     from kubeception.providers import provider
 
     for pool in ctx.pools:
@@ -65,4 +66,4 @@ def machine_manifests(ctx: "PlanContext") -> Any:
             machine = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
             boot = node_bootstrap(ctx, pool, machine, new_token(ctx))
             for obj in provider(pool.spec.provider).render(ctx, pool, machine, boot):
-                yield "host", "machines", obj
+                yield "infra" if site_of(pool) else "host", "machines", obj

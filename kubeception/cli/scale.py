@@ -17,6 +17,7 @@ from kubeception.cli.options import DURATION, HostArgs, examples, host_options, 
 @host_options
 def scale(name: str, workers: int, pool: str | None, wait: float, host: HostArgs) -> None:
     """Give tenant cluster NAME another number of nodes. Those that go are drained first."""
+    from kubeception.api.v1alpha1 import parse_pool
     from kubeception.cli.create import Ticks
     from kubeception.cli.host import connect
     from kubeception.cli.progress import Progress
@@ -24,7 +25,7 @@ def scale(name: str, workers: int, pool: str | None, wait: float, host: HostArgs
     from kubeception.engine.follow import until_ready
     from kubeception.engine.reconcile import Engine
     from kubeception.errors import NotFoundError, UsageError
-    from kubeception.providers import provider
+    from kubeception.providers import preflight
 
     cluster = connect(host).cluster
     find(cluster, host.namespace, name)
@@ -48,9 +49,10 @@ def scale(name: str, workers: int, pool: str | None, wait: float, host: HostArgs
             f"from {scaling.get('min', 0)} to {scaling['max']}",
             hint=f"Change spec.autoscaling, or remove it: kubeception edit {name}",
         )
-    if workers:
-        provider(known[chosen[0]]["spec"].get("provider", "kubevirt")).preflight(cluster)
-    if known[chosen[0]]["spec"].get("replicas", 1) != workers:
+    found = known[chosen[0]]
+    wanted = parse_pool({**found, "spec": {**found["spec"], "replicas": workers}})
+    preflight(cluster, [wanted])
+    if found["spec"].get("replicas", 1) != workers:
         cluster.patch("NodePool", chosen[0], {"spec": {"replicas": workers}}, host.namespace)
     with Progress() as progress, Engine(cluster, host.namespace, name) as engine:
         until_ready(engine, wait, Ticks(progress, only=("Nodes",)).told)

@@ -19,6 +19,7 @@ from kubeception.api.v1alpha1 import (
     parse_pool,
 )
 from kubeception.errors import SpecError, UsageError
+from kubeception.plan.site import problems as unreachable
 from kubeception.plan.versions import check_version
 
 Document = dict[str, Any]
@@ -107,6 +108,8 @@ def load(
                 problems.found.append(
                     f"NodePool {made.name}: spec.clusterRef.name: is {of}, not {parsed.name}"
                 )
+        made_pools = [pool for pool in parsed_pools if pool is not None]
+        problems.found += unreachable(parsed.spec.exposure, made_pools)
     if problems.found or parsed is None:
         raise SpecError(problems.found, what=f"the spec of {name or 'the cluster'}")
     return Wanted(parsed, tuple(filter(None, parsed_pools)))

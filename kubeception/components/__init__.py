@@ -15,8 +15,11 @@ from kubeception.components.kubeadm import Kubeadm
 from kubeception.components.local_path import LocalPath
 from kubeception.components.metrics_server import MetricsServer
 from kubeception.components.namespace import Namespaces
+from kubeception.components.network import CustomNetwork
 from kubeception.components.network_policy import NetworkPolicies
+from kubeception.components.node_local_dns import NodeLocalDns
 from kubeception.components.pki import Credentials, Roots
+from kubeception.components.storage import Storage, StorageController
 
 COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
@@ -28,6 +31,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     NetworkPolicies(),
     ControlPlane(),
     Credentials(),
+    StorageController(),
     # in the tenant
     ControllerAccounts(),
     Kubeadm(),
@@ -35,6 +39,9 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     Flannel(),
     KonnectivityAgent(),
     CoreDns(),
+    NodeLocalDns(),
     LocalPath(),
+    Storage(),
     MetricsServer(),
+    CustomNetwork(),  # after all others: it may not take what is theirs
 )

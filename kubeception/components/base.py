@@ -27,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Awaited:
-    """Objects of a kind in the control plane's namespace, such as matter."""
+    """Objects of a kind, such as matter: of the control plane's namespace, or of the tenant."""
 
     kind: str
     matters: Callable[[Object], bool]

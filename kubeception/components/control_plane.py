@@ -10,6 +10,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
 from kubeception.plan.facts import Key, Object
+from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
 from kubeception.plan.secret import opaque
 
@@ -51,6 +52,9 @@ class ControlPlane(Component):
                 "kube-apiserver",
                 {"audit-log-path": "-", "audit-policy-file": policy},
             )
+        if ctx.network.dual:
+            mask = {"node-cidr-mask-size-ipv6": str(NODE_PREFIX6)}
+            set_args(deployment, "kube-controller-manager", mask)
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
         restart_on_change(deployment, *data.values(), tunnel.cert.decode())

@@ -38,11 +38,13 @@ class Flannel(TenantComponent):
             rule(["nodes/status"], ["patch"]),
         )
         yield bind_cluster_role(ctx, "flannel", "flannel", account(NAMESPACE, "flannel"))
-        network = {
+        network: Object = {
             "Network": ctx.network.pod_cidr,
             "EnableNFTables": True,
             "Backend": {"Type": "vxlan"},
         }
+        if ctx.network.dual:
+            network |= {"EnableIPv6": True, "IPv6Network": ctx.network.pod_cidr6}
         data = {"net-conf.json": json.dumps(network)}
         yield config_map(ctx, NAMESPACE, "kube-flannel-cfg", data)
         daemonset = ctx.manifest(

@@ -23,6 +23,7 @@ WATCH: Final = ("list", "watch")
 WRITE: Final = ("create", "patch", "delete")
 RBAC: Final = "rbac.authorization.k8s.io"
 COORDINATION: Final = "coordination.k8s.io"
+MIGRATIONS: Final = "virtualmachineinstancemigrations"
 
 OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     rule(("tenantclusters", "nodepools"), (*READ, "patch"), group=names.GROUP),
@@ -30,7 +31,7 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     rule(("nodepools",), ("delete",), group=names.GROUP),
     rule(("namespaces",), (*READ, *WRITE)),
     rule(("rolebindings",), (*READ, *WRITE), group=RBAC),
-    rule(("clusterroles",), ("bind",), group=RBAC, only=(names.TENANT_ROLE,)),
+    rule(("clusterroles",), ("bind",), group=RBAC, only=(names.TENANT_ROLE, names.STORAGE)),
     rule(("leases",), READ, group=COORDINATION),
     rule(("events",), ("create", "get", "patch")),
     rule(("nodes", "persistentvolumes"), WATCH),
@@ -41,7 +42,7 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
         for group, kinds in (
             ("", ("services",)),
             ("apps", ("deployments", "statefulsets")),
-            ("kubevirt.io", ("virtualmachines", "virtualmachineinstances")),
+            ("kubevirt.io", ("virtualmachines", "virtualmachineinstances", MIGRATIONS)),
             ("networking.k8s.io", ("networkpolicies",)),
         )
     ),
@@ -53,7 +54,10 @@ sees only those in tenants' namespaces.
 """
 
 TENANT_RULES: Final[tuple[Rule, ...]] = (
-    rule(("configmaps", "persistentvolumeclaims", "secrets", "services"), (*READ, *WRITE)),
+    rule(
+        ("configmaps", "persistentvolumeclaims", "secrets", "serviceaccounts", "services"),
+        (*READ, *WRITE),
+    ),
     rule(("pods",), (*READ, "patch", "delete")),
     rule(("pods/portforward",), ("get", "create")),
     rule(("events",), ("list",)),
@@ -62,8 +66,21 @@ TENANT_RULES: Final[tuple[Rule, ...]] = (
     rule(("endpointslices",), (*READ, *WRITE), group="discovery.k8s.io"),
     rule(("virtualmachines",), (*READ, *WRITE), group="kubevirt.io"),
     rule(("virtualmachineinstances",), (*READ, "patch"), group="kubevirt.io"),
+    rule((MIGRATIONS,), (*READ, "create", "patch"), group="kubevirt.io"),
+    rule(("datavolumes",), ("get",), group="cdi.kubevirt.io"),
 )
 """What it may do in a tenant's two namespaces."""
+
+STORAGE_RULES: Final[tuple[Rule, ...]] = (
+    rule(("datavolumes",), ("get", "create", "delete"), group="cdi.kubevirt.io"),
+    rule(("virtualmachines", "virtualmachineinstances"), ("get", "list"), group="kubevirt.io"),
+    rule(
+        ("virtualmachines/addvolume", "virtualmachines/removevolume"),
+        ("update",),
+        group="subresources.kubevirt.io",
+    ),
+)
+"""What a tenant's storage driver may do in the namespace of its machines."""
 
 POD_NODES: Final = rule(("pods",), ("create",))
 """What it may do besides where nodes may be pods of the host."""
@@ -95,12 +112,15 @@ class Options:
 
 
 def host_prerequisites() -> list[Object]:
-    """The CustomResourceDefinitions, the PriorityClass of control planes, and deletion protection."""
+    """The CustomResourceDefinitions, the PriorityClass of control planes, deletion protection, bounds of storage."""
     return [
         *definitions(),
         manifest("install/priority-class.yaml.j2", {}),
         _manifest("deletion-protection-policy", name=names.PROTECTION_POLICY),
         _manifest("policy-binding", name=names.PROTECTION_POLICY),
+        _manifest("storage-policy", name=names.STORAGE),
+        _manifest("policy-binding", name=names.STORAGE),
+        _rbac("cluster-role", names.STORAGE, rules=[*STORAGE_RULES]),
     ]
 
 

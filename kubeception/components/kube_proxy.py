@@ -35,8 +35,12 @@ class KubeProxy(TenantComponent):
         yield role(ctx, SYSTEM, "kube-proxy", read)
         yield bind_role(ctx, SYSTEM, "kube-proxy", "kube-proxy", TOKENS)
 
+        everywhere_dialled = ["0.0.0.0/0", *(["::/0"] if ctx.network.dual else ())]
+        configuration = ctx.manifest(
+            "kube-proxy/configuration.yaml.j2", node_ports=everywhere_dialled
+        )
         data = {
-            "config.conf": document(ctx.manifest("kube-proxy/configuration.yaml.j2")),
+            "config.conf": document(configuration),
             "kubeconfig.conf": document(ctx.manifest("kube-proxy/kubeconfig.yaml.j2")),
         }
         yield config_map(ctx, SYSTEM, "kube-proxy", data)

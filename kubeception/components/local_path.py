@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kubeception.api.v1alpha1 import LOCAL_PATH
 from kubeception.components.rbac import (
     account,
     bind_cluster_role,
@@ -49,7 +50,11 @@ class LocalPath(TenantComponent):
         yield bind_cluster_role(ctx, name, name, who)
         helper = document(ctx.manifest("local-path/helper-pod.yaml.j2"))
         yield ctx.manifest("local-path/configmap.yaml.j2", helper_pod=helper)
-        yield ctx.manifest("local-path/storage-class.yaml.j2")
+        yield ctx.manifest(
+            "local-path/storage-class.yaml.j2",
+            name=LOCAL_PATH,
+            default=not any(c.default for c in ctx.spec.storage.classes),
+        )
         deployment = ctx.manifest("local-path/deployment.yaml.j2")
         restart_on_change(deployment, helper)
         yield deployment

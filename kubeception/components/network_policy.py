@@ -1,12 +1,20 @@
 """Who may talk to whom in the host, where the host's network enforces it: nothing but what is needed."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from typing import Final
 
 from kubeception.components.base import Component
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT
 from kubeception.plan.facts import HostFacts, Object
-from kubeception.plan.network import LINK_LOCAL, ipv4
+from kubeception.plan.network import LINK_LOCAL, LINK_LOCAL6, ipv4, ipv6
+
+HOST_DNS: Final[Object] = {
+    "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
+    "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+}
+"""The way to the host cluster's DNS, which knows its Services."""
 
 
 class NetworkPolicies(Component):
@@ -23,6 +31,11 @@ class NetworkPolicies(Component):
         machines = ctx.manifest(
             "network-policy/machines.yaml.j2", **ports, forbidden=forbidden(ctx.facts.host)
         )
+        if ctx.network.dual:
+            world = {"cidr": "::/0", "except": forbidden6(ctx.facts.host)}
+            machines["spec"]["egress"].append({"to": [{"ipBlock": world}]})
+        if ctx.spec.networking.host_dns:
+            machines["spec"]["egress"].append(HOST_DNS)
         if mirror := _mirror(ctx.facts.host.registry_mirror):
             machines["spec"]["egress"].append(mirror)
         yield machines
@@ -32,6 +45,20 @@ def forbidden(host: HostFacts) -> list[str]:
     """The ranges that hold the host cluster's own pods, Services and nodes, and metadata services."""
     ranges = (*host.pod_cidrs, *host.service_cidrs, *host.node_addresses, LINK_LOCAL[0])
     return sorted({str(network) for text in ranges if (network := ipv4(text)) is not None})
+
+
+def is_the_hosts(host: HostFacts, address: str) -> bool:
+    """Whether a request to it would come from within: to the host's pods, Services, nodes or metadata service."""
+    found = ip_address(address)
+    ranges = map(ip_network, forbidden(host))
+    own = found.is_loopback or found.is_multicast or found.is_unspecified
+    return own or any(found in each for each in ranges)
+
+
+def forbidden6(host: HostFacts) -> list[str]:
+    """The same ranges among IPv6 addresses."""
+    ranges = (*host.pod_cidrs, *host.service_cidrs, *host.node_addresses, LINK_LOCAL6[0])
+    return sorted({str(network) for text in ranges if (network := ipv6(text)) is not None})
 
 
 def _mirror(registry: str) -> Object | None:

@@ -44,7 +44,9 @@ def release(host: Cluster, namespace: str) -> None:
     binding = host.get("RoleBinding", names.OPERATOR, namespace)
     if binding is None or names.FINALIZER not in binding["metadata"].get("finalizers", ()):
         return
-    if not any(host.list(kind, namespace) for kind in USED_FOR):
+    records = host.list("ConfigMap", namespace)
+    kept = any(names.FINALIZER in obj["metadata"].get("finalizers", ()) for obj in records)
+    if not kept and not any(host.list(kind, namespace) for kind in USED_FOR):
         host.patch("RoleBinding", names.OPERATOR, {"metadata": {"finalizers": []}}, namespace)
 
 

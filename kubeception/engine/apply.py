@@ -13,12 +13,20 @@ from kubeception.engine.parallel import together
 from kubeception.errors import ConflictError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Key, Object, key_of
+from kubeception.plan.quantity import number
 
 WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet", "VirtualMachine"})
 """Applied last: their pods want the rest to exist, and come late by a back-off where it doesn't."""
 
-KEPT: Final = frozenset({"Namespace", "PersistentVolumeClaim", "Secret"})
-"""Never pruned: what holds data or keys goes with the whole tenant only."""
+KEPT: Final = frozenset(
+    {"CustomResourceDefinition", "Namespace", "PersistentVolumeClaim", "Secret"}
+)
+"""Never pruned: what holds data or keys, or takes others' objects with it, goes with the whole tenant only."""
+
+QUANTITIES: Final = frozenset(
+    {"cpu", "divisor", "ephemeral-storage", "memory", "sizeLimit", "storage"}
+)
+"""Keys whose values an API server writes in its own way: 1 for 1000m."""
 
 SELECTORS: Final = frozenset({"namespaceSelector", "podSelector", "selector"})
 
@@ -66,7 +74,8 @@ def prune(
         kind, namespace, name = key
         if names.FINALIZER in live[key]["metadata"].get("finalizers", ()):
             cluster.patch(kind, name, {"metadata": {"finalizers": []}}, namespace)
-        cluster.delete(kind, name, namespace, uid=live[key]["metadata"]["uid"])
+        of = cluster.kind_of(live[key])
+        cluster.delete(of, name, namespace, uid=live[key]["metadata"]["uid"])
     return gone
 
 
@@ -131,7 +140,16 @@ def contains(live: Any, wanted: Any) -> bool:
 
 def _says(key: str, live: Any, wanted: Any) -> bool:
     """`contains` of a field; a selector is compared as a whole, for one that says more selects less."""
-    return bool(live == wanted) if key in SELECTORS else contains(live, wanted)
+    if key in SELECTORS:
+        return bool(live == wanted)
+    return contains(live, wanted) or (key in QUANTITIES and _same_amount(live, wanted))
+
+
+def _same_amount(live: Any, wanted: Any) -> bool:
+    try:
+        return number(str(live)) == number(str(wanted))
+    except ValueError:
+        return False
 
 
 def _check_owner(obj: Object, live: Object | None, labels: Mapping[str, str]) -> None:

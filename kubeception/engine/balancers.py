@@ -15,12 +15,13 @@ from kubeception.engine.parallel import together
 from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.plan.context import PlanContext
-from kubeception.plan.facts import Object, key_of
+from kubeception.plan.facts import Key, Object, key_of
 from kubeception.providers.base import Machine
 
 COMPONENT: Final = "load-balancers"
 ENDPOINTS: Final = "load-balancer-endpoints"
 """What its EndpointSlices are labelled with: they end with their Service, and not by us."""
+PENDING: Final = "AddressPending"
 REFUSALS: Final = frozenset({400, 403, 409, 422})
 """Answers to one Service that say nothing of the others."""
 
@@ -37,23 +38,22 @@ class Balancers:
     """The tenant's nodes, by name."""
     seen: list[Object] = field(default_factory=list)
     """The host's objects, as they are."""
+    served: list[Object] = field(default_factory=list)
+    """The tenant's Services that the host can serve."""
     news: list[News] = field(default_factory=list)
-
-    @property
-    def served(self) -> list[Object]:
-        """The tenant's Services that the host can serve."""
-        return [service for service, verdict in self._judged() if verdict is None]
 
     def reconcile(self) -> None:
         """Everything that can be done now, in the host and in the status of the tenant's Services."""
         judged = self._judged()
-        served = [service for service, verdict in judged if verdict is None]
-        self._write(COMPONENT, balancer.network_policy(self.ctx, served))
-        known = self._slices() if served else {}
-        together([partial(self._serve, service, known) for service in served])
+        self.served = [service for service, verdict in judged if verdict is None]
+        known = self.ctx.facts.objects
+        self._write(COMPONENT, balancer.network_policy(self.ctx, self.served), known)
+        slices = self._slices() if self.served else {}
+        together([partial(self._serve, service, slices) for service in self.served])
         wanted = {key_of(obj) for obj in self.seen}
-        wanted |= {("Service", self.ctx.namespace, balancer.name_of(s)) for s in served}
-        prune(self.host, COMPONENT, wanted, self.ctx.facts.objects)
+        # one that was refused just now may have been taken before
+        wanted |= {("Service", self.ctx.namespace, balancer.name_of(s)) for s in self.served}
+        prune(self.host, COMPONENT, wanted, known)
         together([partial(self._tell, s, [], verdict) for s, verdict in judged if verdict])
 
     def _judged(self) -> list[tuple[Object, Verdict | None]]:
@@ -69,12 +69,13 @@ class Balancers:
             for number, service in enumerate(found)
         ]
 
-    def _serve(self, service: Object, slices: Mapping[str, Object]) -> None:
+    def _serve(self, service: Object, slices: Mapping[Key, Object]) -> None:
         """One Service: in the host, and back in the tenant."""
         meta = service["metadata"]
         answering = balancer.answering(service, self.machines, self.nodes, self._endpoints(service))
         try:
-            (made,) = self._write(COMPONENT, [balancer.host_service(self.ctx, service)])
+            wanted = balancer.host_service(self.ctx, service)
+            (made,) = self._write(COMPONENT, [wanted], self.ctx.facts.objects)
             uid = made["metadata"]["uid"]
             routed = balancer.endpoint_slice(self.ctx, service, uid, answering)
             self._write(ENDPOINTS, [routed], slices)
@@ -88,29 +89,26 @@ class Balancers:
             self._tell(service, [], refused, f"{meta['namespace']}/{meta['name']}: {error.message}")
             return
         addresses = balancer.ingress(self.ctx, service, made)
-        waits = Verdict("AddressPending", "the host has given it no address yet")
+        waits = Verdict(PENDING, "the host has given it no address yet")
         nobody = Verdict("NoNodes", "no node is there that could answer")
         ready = Verdict("Provided", f"{len(answering)} nodes answer", ok=True)
         verdict = waits if not addresses else ready if answering else nobody
         self._tell(service, addresses, verdict)
 
     def _write(
-        self, component: str, wanted: list[Object], live: Mapping[str, Object] | None = None
+        self, component: str, wanted: list[Object], known: Mapping[Key, Object]
     ) -> list[Object]:
-        """Apply these alone; whatever else there is stays."""
-        known = self.ctx.facts.objects
-        if live is not None:
-            known = {key_of(obj): obj for obj in live.values()}
+        """Apply these alone; whatever else is known stays."""
         mine = {key: known[key] for key in map(key_of, wanted) if key in known}
         made = apply(Target(self.host, {names.CLUSTER_LABEL: self.ctx.id}), component, wanted, mine)
         self.seen += made
         return made
 
-    def _slices(self) -> dict[str, Object]:
-        """The host's EndpointSlices of load balancers, by name."""
+    def _slices(self) -> dict[Key, Object]:
+        """The host's EndpointSlices of load balancers."""
         labels = f"{names.COMPONENT_LABEL}={ENDPOINTS}"
         found = self.host.list("EndpointSlice", self.ctx.namespace, labels=labels)
-        return {obj["metadata"]["name"]: obj for obj in found}
+        return {key_of(obj): obj for obj in found}
 
     def _endpoints(self, service: Object) -> list[Object]:
         """The tenant's EndpointSlices of a Service, where they matter."""
@@ -121,11 +119,7 @@ class Balancers:
         return self.tenant.list("EndpointSlice", meta["namespace"], labels=labels)
 
     def _tell(
-        self,
-        service: Object,
-        addresses: list[dict[str, Any]],
-        verdict: Verdict,
-        cause: str = "",
+        self, service: Object, addresses: list[dict[str, Any]], verdict: Verdict, cause: str = ""
     ) -> None:
         """Write it into the tenant's Service where it says something else; Events of what became different."""
         now, meta = self.ctx.facts.now, service["metadata"]
@@ -138,7 +132,7 @@ class Balancers:
             return
         about = {"apiVersion": "v1", "kind": "Service"}
         about |= {key: meta[key] for key in ("namespace", "name", "uid")}
-        kind = NORMAL if verdict.ok or verdict.reason == "AddressPending" else WARNING
+        kind = NORMAL if verdict.ok or verdict.reason == PENDING else WARNING
         tell(self.tenant, about, [News(kind, verdict.reason, verdict.message)], now)
         if cause:
             self.news.append(News(WARNING, "LoadBalancerRefused", cause))

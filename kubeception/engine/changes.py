@@ -10,6 +10,7 @@ from typing import Any, Final
 from kubeception import names
 from kubeception.components.base import daemonset_ready, deployment_ready
 from kubeception.kube.client import Cluster, Object
+from kubeception.kube.kinds import KINDS, Kind
 from kubeception.kube.watch import Watch
 from kubeception.plan.facts import Key, key_of
 
@@ -60,7 +61,7 @@ class Changes:
     def __init__(self) -> None:
         self._woken = threading.Event()
         self._lock = threading.Lock()
-        self._watches: dict[tuple[Cluster, str, str, str, str], Watch] = {}
+        self._watches: dict[tuple[Cluster, str | Kind, str, str, str], Watch] = {}
         self._known: dict[Place, int] = {}
         self._versions: dict[Place, str] = {}
         self._news: dict[Place, str | None] = {}
@@ -69,7 +70,7 @@ class Changes:
     def watch_all(
         self,
         cluster: Cluster,
-        kinds: Iterable[str],
+        kinds: Iterable[str | Kind],
         namespace: str = "",
         *,
         labels: str = "",
@@ -172,7 +173,9 @@ class Changes:
 
 
 def _essence(obj: Object) -> int:
-    """Of an object, what matters when it changes."""
+    """Of an object, what matters when it changes; what one of somebody else's kind says of itself doesn't."""
+    if obj["kind"] not in KINDS:
+        obj = {**obj, "status": None}
     if status := STATUS.get(obj["kind"]):
         with suppress(AttributeError, KeyError, TypeError):  # whatever a tenant's API server says
             obj = {**obj, "status": repr(status(obj))}

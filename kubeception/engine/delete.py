@@ -13,10 +13,12 @@ from kubeception.engine.events import emit, publish
 from kubeception.engine.news import NORMAL, News
 from kubeception.engine.parallel import together
 from kubeception.engine.report import Report
+from kubeception.engine.sites import Ways, clear, release
 from kubeception.engine.status import deleting_status, time
 from kubeception.errors import ApiError, ConflictError
 from kubeception.kube.client import Cluster
-from kubeception.plan.facts import Object
+from kubeception.plan.facts import HostFacts, Object, bears
+from kubeception.plan.site import left_behind, recorded
 from kubeception.providers import PROVIDERS
 
 LIMIT: Final = timedelta(seconds=60)
@@ -24,6 +26,7 @@ LIMIT: Final = timedelta(seconds=60)
 POLL_SECONDS: Final = 0.2
 """Between looks: what is awaited is that objects are no more."""
 STUCK_KINDS: Final = (
+    "VirtualMachineInstanceMigration",
     "VirtualMachineInstance",
     "VirtualMachine",
     "ConfigMap",
@@ -44,14 +47,24 @@ CONTROL_PLANE = Removal("remove-control-plane", "Control plane")
 STORAGE = Removal("remove-storage", "Namespaces and volumes")
 
 
-def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
+def delete(
+    host: Cluster,
+    cluster: TenantCluster,
+    now: datetime,
+    ways: Ways,
+    facts: Callable[[], HostFacts],
+) -> Report:
     """One pass of the removal; when the report is ready, the TenantCluster is gone.
 
     The namespaces are marked first, because the host lets `namespaceDeletionGracePeriod`, 5 s, go by
     before it does anything about them. In that time machines, then the API server and its controllers,
     and only then etcd end in order. What does not end within `LIMIT` is freed of its finalizers.
 
-    With `deletionPolicy: Retain` the control plane's namespace stays, with the volume and the keys.
+    Machines elsewhere go like those of the host, by `ways`; where there is none within `LIMIT`, status and an
+    Event say what may be left, and where.
+
+    With `deletionPolicy: Retain` the control plane's namespace stays, with the volume and the keys; and that
+    of the machines, where the tenant has volumes of its host.
     """
     report = Report(cluster, steps=3)
     before = host.writes.count
@@ -59,13 +72,16 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     nodes = names.nodes_namespace(cluster.metadata.uid, cluster.name)
     spaces = [n for n in (_namespace(host, cluster, name) for name in (own, nodes)) if n]
     retained = cluster.spec.deletion_policy == "Retain"
-    going = [s for s in spaces if not retained or s["metadata"]["name"] != own]
+    kept = _kept(host, own, nodes) if retained else []
+    going = [s for s in spaces if s["metadata"]["name"] not in kept]
     _delete_all(host, going)
     stuck = now - datetime.fromisoformat(cluster.metadata.deletion_timestamp or "") > LIMIT
+    rest = partial(_remove_rest, host, own, nodes, going)
+    elsewhere = partial(_remove_elsewhere, host, cluster, nodes, ways, facts)
     steps = (
-        (NODES, partial(_remove_machines, host, nodes, now)),
+        (NODES, partial(_remove_machines, host, nodes, now, elsewhere)),
         (CONTROL_PLANE, partial(_remove_control_plane, host, own)),
-        (STORAGE, partial(_retain if retained else _remove_rest, host, own, going)),
+        (STORAGE, partial(_retain, host, kept, going) if kept else rest),
     )
     for component, step in steps:
         left = _permitted(step)
@@ -75,7 +91,7 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
         report.record(component, Readiness.ready())
     else:
         if retained and len(going) < len(spaces):
-            _seal(host, cluster, own, now)
+            _seal(host, cluster, kept, now)
         _finish(host, cluster)
         report.api_answers = True  # nothing is left that could answer
     for space in spaces:
@@ -91,16 +107,52 @@ def delete(host: Cluster, cluster: TenantCluster, now: datetime) -> Report:
     return report
 
 
-def _remove_machines(host: Cluster, namespace: str, now: datetime) -> str:
+def _remove_machines(
+    host: Cluster, namespace: str, now: datetime, elsewhere: Callable[[], list[str]]
+) -> str:
     """Delete all machines; what is left of them, in words."""
     left = 0
+    others = elsewhere()
     for provider in PROVIDERS.values():
         kind, *parts = provider.kinds
         found = host.list(kind, namespace, labels=provider.selector)
         _delete_all(host, found)
         together(provider.release(host, found, now))
         left += len(found) or sum(len(host.list(part, namespace)) for part in parts)
-    return f"{left} machines" if left else ""
+    return ", ".join([*([f"{left} machines"] if left else ()), *others])
+
+
+def _remove_elsewhere(
+    host: Cluster,
+    cluster: TenantCluster,
+    namespace: str,
+    ways: Ways,
+    facts: Callable[[], HostFacts],
+) -> list[str]:
+    """Delete the machines in other clusters; of each place where some are left, or nothing is known of them, why."""
+    records = host.list("ConfigMap", namespace, labels=names.SITE_LABEL)
+    if not records:
+        return []
+    home = host.get("Namespace", cluster.namespace) or {"metadata": {}}
+    allowed = bears(home, names.ALLOW_INFRA_CLUSTERS)
+    _delete_all(host, records)
+    left = []
+    for obj in records:
+        site = recorded(obj)
+        if site is None:
+            continue
+        ours = site.labels(names.cluster_id(cluster.metadata.uid, cluster.name))
+        if not allowed:
+            left.append(f"NodePool {site.pool}: its infra cluster may not be dialled")
+            continue
+        place = ways.enter(host, facts(), cluster.namespace, site, ours)
+        if isinstance(place, Readiness):
+            left.append(place.message)
+        elif why := clear(place):
+            left.append(f"NodePool {site.pool}: {why}")
+        else:
+            release(host, obj)
+    return left
 
 
 def _remove_control_plane(host: Cluster, namespace: str) -> str:
@@ -111,39 +163,51 @@ def _remove_control_plane(host: Cluster, namespace: str) -> str:
     return f"{len(left)} pods" if left else ""
 
 
-def _remove_rest(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
+def _remove_rest(host: Cluster, own: str, nodes: str, spaces: Sequence[Object]) -> str:
     """Delete etcd; what is left of the namespaces and of volumes, in words."""
-    _permitted(lambda: _delete_all(host, host.list("StatefulSet", namespace)))
+    _permitted(lambda: _delete_all(host, host.list("StatefulSet", own)))
     if spaces:
         return " and ".join(f"Namespace {space['metadata']['name']}" for space in spaces)
     volumes = [
         volume
         for volume in host.list("PersistentVolume")
-        if volume["spec"].get("claimRef", {}).get("namespace") == namespace
+        if volume["spec"].get("claimRef", {}).get("namespace") in (own, nodes)
         and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
     ]
     return f"{len(volumes)} volumes" if volumes else ""
 
 
-def _retain(host: Cluster, namespace: str, spaces: Sequence[Object]) -> str:
-    """End etcd, and keep its volume and all Secrets; what is left of the rest, in words."""
-    for kind in ("StatefulSet", "Service", "ConfigMap"):
-        _delete_all(host, host.list(kind, namespace, labels=names.COMPONENT_LABEL))
-    if pods := host.list("Pod", namespace):
+def _kept(host: Cluster, own: str, nodes: str) -> list[str]:
+    """The namespaces that hold what is to be retained."""
+    return [own, nodes] if host.list("PersistentVolumeClaim", nodes) else [own]
+
+
+def _retain(host: Cluster, kept: Sequence[str], spaces: Sequence[Object]) -> str:
+    """End etcd, and keep volumes and the tenant's keys; what is left of the rest, in words."""
+    pods = []
+    for namespace in kept:
+        for kind in ("StatefulSet", "Service", "ConfigMap"):
+            _delete_all(host, host.list(kind, namespace, labels=names.COMPONENT_LABEL))
+        _delete_all(host, host.list("Secret", namespace, labels=names.MACHINE_LABEL))
+        pods += host.list("Pod", namespace)
+    if pods:
         return f"{len(pods)} pods"
     return " and ".join(f"Namespace {space['metadata']['name']}" for space in spaces)
 
 
-def _seal(host: Cluster, cluster: TenantCluster, namespace: str, now: datetime) -> None:
+def _seal(host: Cluster, cluster: TenantCluster, kept: Sequence[str], now: datetime) -> None:
     """Mark what stays, say where it is, and give up the right to touch it."""
-    claims = [c["metadata"]["name"] for c in host.list("PersistentVolumeClaim", namespace)]
+    own = kept[0]
     mark = {"metadata": {"annotations": {names.RETAINED_ANNOTATION: time(now)}}}
-    host.patch("Namespace", namespace, mark)
-    what = (
-        f"volume claim {', '.join(claims)} and the keys" if claims else "the keys; it had no volume"
-    )
-    emit(host, cluster, [News(NORMAL, "Retained", f"namespace {namespace} keeps {what}")], now)
-    host.delete("RoleBinding", names.OPERATOR, namespace)
+    for namespace in kept:
+        claims = [c["metadata"]["name"] for c in host.list("PersistentVolumeClaim", namespace)]
+        host.patch("Namespace", namespace, mark)
+        what = f"volume claim {', '.join(claims)}" if claims else "no volume"
+        and_keys = " and the keys" if namespace == own else ""
+        said = f"namespace {namespace} keeps {what}{and_keys}"
+        emit(host, cluster, [News(NORMAL, "Retained", said)], now)
+        for binding in (names.STORAGE, names.OPERATOR):
+            host.delete("RoleBinding", binding, namespace)
 
 
 def refuse_protected(cluster: Object) -> None:
@@ -195,7 +259,8 @@ def _free(host: Cluster, namespace: str, forced: list[str]) -> None:
             if "deletionTimestamp" not in meta:
                 continue
             if finalizers := meta.get("finalizers"):
-                forced.append(f"{kind} {meta['name']}: {', '.join(finalizers)}")
+                said = left_behind(obj) or f"{kind} {meta['name']}: {', '.join(finalizers)}"
+                forced.append(said)
                 host.patch(kind, meta["name"], {"metadata": {"finalizers": []}}, namespace)
             if kind == "Pod":
                 forced.append(f"Pod {meta['name']}: ended without its node")

@@ -179,6 +179,7 @@ def tenant(engine: Engine) -> Iterator[Finding]:
     yield from _guarded("API server", lambda: _api(ctx, engine, reached))
     if reached is not None:
         yield from _guarded("Pods", lambda: _pods(reached, ctx.facts.now, engine.name))
+    yield from _guarded("Infra clusters", lambda: _infra(engine, ctx))
     yield from _guarded("Nodes", lambda: _nodes(engine, ctx))
 
 
@@ -300,6 +301,21 @@ def _pods(tenant: Cluster, now: datetime, name: str) -> Iterator[Finding]:
                 yield replace(finding, found=f"in the tenant: {finding.found}", actor=Actor.OWNER)
 
 
+def _infra(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
+    """The clusters in which machines are that aren't in the host."""
+    sites = engine.ways.look(engine.host, ctx, remember=False)
+    for name, place in sites.places.items():
+        if trouble := place.unfit:
+            fix = advice(trouble.reason, engine.name)
+            yield problem("Infra clusters", trouble.message, trouble.reason.actor, fix)
+        else:
+            found = f"that of NodePool {sites.pools[name]} answers, {len(place.machines)} machines"
+            yield fine("Infra clusters", found)
+    for trouble in sites.troubles.values():
+        fix = advice(trouble.reason, engine.name)
+        yield problem("Infra clusters", trouble.message, trouble.reason.actor, fix)
+
+
 def _nodes(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
     wanted = sum(pool.spec.replicas for pool in ctx.pools)
     states = engine.machines()
@@ -309,8 +325,11 @@ def _nodes(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
             said = state.message or state.state.lower()
             where = ctx.nodes_namespace
             fix = f"kubeception console {state.machine.name} --tail 50; kubectl -n {where} get vmi"
-            actor = Actor.HOST if state.message else Actor.NOBODY
-            make = problem if state.message else warning
+            if state.machine.site:
+                fix = f"kubeception console {state.machine.name} --tail 50; and look in its infra cluster."
+            stuck = state.message and state.reason is not Reason.IN_PROGRESS
+            actor = Actor.HOST if stuck else Actor.NOBODY
+            make = problem if stuck else warning
             yield make("Nodes", f"{state.machine.name}: {said}", actor, fix)
     if len(states) < wanted:
         found = f"{len(states)} of {wanted} machines are there"

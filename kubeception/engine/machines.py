@@ -1,7 +1,7 @@
 """The machines of a tenant and their nodes: as many as asked for, initialised, drained before they go."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,13 +18,16 @@ from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
 from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
-from kubeception.errors import ConflictError, KubeceptionError
+from kubeception.engine.sites import PROVIDER, QUIET_SECONDS, Place, Sites, given_up, release
+from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError, StoppedError
 from kubeception.kube.client import STRATEGIC, Cluster
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
+from kubeception.plan.site import left_behind, record_of, site_of
 from kubeception.plan.template import template_hash
 from kubeception.plan.versions import skew
+from kubeception.plan.way import forward
 from kubeception.providers import PROVIDERS, machines, provider
 from kubeception.providers.base import Machine, Phase
 
@@ -34,6 +37,8 @@ DRAIN_RETRY: Final = 2.0
 """Seconds after which an eviction that a PodDisruptionBudget forbade is tried again."""
 DRAIN_QUIET: Final = timedelta(seconds=10)
 """As long as it takes a pod to end, nothing is said of what keeps it."""
+EXPLAIN_AGAIN: Final = timedelta(seconds=5)
+"""How often what a machine waits for is looked at, of which nothing is heard."""
 IDLE_LOOK: Final = timedelta(seconds=30)
 """How often the nodes of an autoscaled pool are looked at: of a pod that ends nothing is heard."""
 COMPONENT: Final = "machines"
@@ -45,7 +50,10 @@ class MachineState:
 
     machine: Machine
     state: str
-    """One word: Starting, Booting, Joined, Ready, Failing, Draining, Removing, Replaced."""
+    """One word.
+
+    Starting, Booting, Joined, Ready, Migrating, Failing, Draining, Removing, Replaced, Unknown.
+    """
     node: Object | None = None
     updated: bool = True
     """Whether it is as a new machine of its pool would be."""
@@ -56,7 +64,7 @@ class MachineState:
 
     @property
     def ready(self) -> bool:
-        return self.state == "Ready"
+        return self.state in ("Ready", "Migrating")
 
     @property
     def message(self) -> str:
@@ -80,6 +88,8 @@ class Machines:
     ctx: PlanContext
     host_nodes: Mapping[str, Mapping[str, str]]
     """Labels of the host's nodes."""
+    sites: Sites = field(default_factory=Sites)
+    """What is known of machines elsewhere."""
     settled: bool = True
     """Whether the control plane is as its spec says, so that machines may follow it."""
     due: float | None = None
@@ -109,7 +119,9 @@ class Machines:
             for key, o in tenant.items()
             if key[0] == "Secret" and names.MACHINE_LABEL in o["metadata"].get("labels", {})
         }
-        self.seen = machines(mine)
+        self._home = Place(self.host, namespace, tuple(mine))
+        self.seen = [*machines(mine), *(m for p in self.sites.places.values() for m in p.machines)]
+        self.seen += self._unknown()
         self.templates = {pool.name: template_hash(self.ctx, pool) for pool in self.ctx.pools}
         self._judge()
 
@@ -117,20 +129,60 @@ class Machines:
         """Everything that can be done now; how far each machine is after that."""
         if self.tenant is not None:
             for machine in self.seen:
-                self._initialise(machine)
+                with self._of(machine.site):
+                    self._initialise(machine)
             self._approve()
             self._autoscale()
         for pool in self.ctx.pools:
-            self._scale(pool)
+            with self._of(record_of(pool)):
+                self._scale(pool)
         if due := [call for each in PROVIDERS.values() for call in each.tend(self.host, self.ctx)]:
             together(due)
             self._look_at(self.ctx.facts.now + timedelta(seconds=DRAIN_RETRY))
         self._remove_leftovers()
+        self._leave()
+        for name, trouble in self.sites.troubles.items():
+            self.holds[self.sites.pools[name]] = trouble
+            self._look_at(self.ctx.facts.now + timedelta(seconds=QUIET_SECONDS))
         return self.states()
 
     def states(self) -> list[MachineState]:
         """How far each machine is."""
-        return [self._described(machine) for machine in self.seen]
+        return [self._described(self._explained(machine)) for machine in self.seen]
+
+    def _unknown(self) -> Iterable[Machine]:
+        """The nodes of places that don't answer: as long as nothing is known of their machines, they are there."""
+        alive = {machine.name for machine in self.seen}
+        for name, node in self.by_node.items():
+            site = self.sites.unknown.get(names.pool_of(name))
+            if site is not None and name not in alive:
+                made = datetime.fromisoformat(node["metadata"]["creationTimestamp"])
+                pool, why = self.sites.pools[site], self.sites.troubles[site].message
+                yield Machine(
+                    name, pool, Phase.UNKNOWN, made, provider=PROVIDER, message=why, site=site
+                )
+
+    @contextmanager
+    def _of(self, site: str) -> Iterator[None]:
+        """What fails in here at a place elsewhere ends the work there, and nothing else."""
+        try:
+            yield
+        except SiteError as error:
+            self.sites.troubles.setdefault(error.site, error.why)
+
+    @contextmanager
+    def _at(self, site: str) -> Iterator[Place]:
+        """A place to write at: its own errors are told from those of host and tenant."""
+        place = self.sites.places[site] if site else self._home
+        try:
+            yield place
+        except StoppedError:
+            raise
+        except KubeceptionError as error:
+            if not site:
+                raise
+            why = Readiness.waiting(error.message, Reason.INFRA_UNREACHABLE)
+            raise SiteError(site, why) from error
 
     def _judge(self) -> None:
         """Find the machines that fail; without the tenant's API nothing is known of any."""
@@ -145,6 +197,17 @@ class Machines:
                 self.failing[machine.name] = why
             elif due := health.deadline(machine, node, limit, token=token):
                 self._look_at(due)
+
+    def _explained(self, machine: Machine) -> Machine:
+        """The machine, with what is found out of why it doesn't run; what can't be is worth no failure."""
+        if machine.phase is not Phase.PENDING:
+            return machine
+        with suppress(ApiError):
+            found = provider(machine.provider).explain(self.host, self.ctx, machine)
+            if found is not machine:
+                self._look_at(self.ctx.facts.now + EXPLAIN_AGAIN)
+            return found
+        return machine
 
     def _unless_node_gone(self, machine: Machine) -> Machine:
         """The machine, ended if somebody deleted its Node: its kubelet won't register again."""
@@ -169,22 +232,23 @@ class Machines:
         elif state == "Joined" and node is not None:
             note = nodes.lacks(node)
         updated = machine.template == self.templates.get(machine.pool, machine.template)
+        updated |= machine.phase is Phase.UNKNOWN
         return MachineState(machine, state, node, updated, note, trouble)
 
     def _state(self, machine: Machine) -> str:
-        if machine.phase is Phase.REMOVING:
-            return "Removing"
-        if machine.phase is Phase.ENDED:
-            return "Replaced"
-        if machine.draining_since:
-            return "Draining"
-        if machine.name in self.failing:
-            return "Failing"
+        if machine.phase in (Phase.ENDED, Phase.REMOVING):
+            return "Removing" if machine.phase is Phase.REMOVING else "Replaced"
+        if machine.draining_since or machine.name in self.failing:
+            return "Draining" if machine.draining_since else "Failing"
         node = self.by_node.get(machine.name)
+        if machine.phase is Phase.UNKNOWN:  # how its node is, that itself says
+            return "Ready" if node and is_ready(node) and nodes.is_open(node) else "Unknown"
         if node is None:
             return "Booting" if machine.phase is Phase.RUNNING else "Starting"
         initialised = machine.joined_instance and not nodes.is_uninitialized(node)
-        return "Ready" if initialised and is_ready(node) else "Joined"
+        if not initialised or not is_ready(node):
+            return "Joined"
+        return "Migrating" if machine.moving else "Ready"
 
     # a machine becomes a node
 
@@ -206,11 +270,18 @@ class Machines:
             node = said or node
         if due := nodes.network_due(node):
             self._look_at(due)
-        labels = self.host_nodes.get(machine.host_node, {})
-        provider_id = provider(machine.provider).provider_id(self.ctx, machine.name)
+        of = provider(machine.provider)
+        labels = {} if machine.site else self.host_nodes.get(machine.host_node, {})
         if waits := nodes.head_start(node, machine, now):
             self._look_at(now + waits)
-        patch = nodes.node_patch(node, machine, provider_id, labels, open_to_pods=not waits)
+        patch = nodes.node_patch(
+            node,
+            machine,
+            of.provider_id(self.ctx, machine.name),
+            labels,
+            {} if machine.site else of.node_annotations(self.ctx),
+            open_to_pods=not waits,
+        )
         if patch:
             try:
                 node = tenant.patch("Node", machine.name, patch) or node
@@ -246,8 +317,13 @@ class Machines:
         if self.tenant is None or not any(pool.spec.autoscaling for pool in self.ctx.pools):
             return
         now, pools = self.ctx.facts.now, self.ctx.pools
-        sizes = autoscale(pools, self.seen, self.by_node, self.tenant.list("Pod"), now)
-        self.seen = [self._noted(machine, idle=machine.name in sizes.idle) for machine in self.seen]
+        unknown = self.sites.unknown
+        # how many machines those pools have isn't known, and so not how many they should
+        sized = [pool for pool in pools if pool.name not in unknown]
+        sizes = autoscale(sized, self.seen, self.by_node, self.tenant.list("Pod"), now)
+        for number, machine in enumerate(self.seen):
+            with self._of(machine.site):
+                self.seen[number] = self._noted(machine, idle=machine.name in sizes.idle)
         for pool in pools:
             if (scaling := pool.spec.autoscaling) and pool.spec.replicas > scaling.min:
                 self._look_at(now + min(IDLE_LOOK, duration(scaling.scale_down_after)))
@@ -255,7 +331,7 @@ class Machines:
 
     def _noted(self, machine: Machine, *, idle: bool) -> Machine:
         """The machine, marked if nobody needs it since now."""
-        if idle == bool(machine.idle_since):
+        if idle == bool(machine.idle_since) or machine.phase is Phase.UNKNOWN:
             return machine
         now = self.ctx.facts.now
         self._annotate(machine, names.IDLE_ANNOTATION, _time(now) if idle else None)
@@ -315,6 +391,8 @@ class Machines:
 
     def _hold(self, pool: NodePool) -> Readiness | None:
         """Why nothing is done to the pool's machines; None when it may be."""
+        if (site := site_of(pool)) and (trouble := self.sites.troubles.get(site.name)):
+            return trouble
         if pool.spec.paused:
             said = "the pool is paused: none of its machines is added, drained or replaced"
             return Readiness.waiting(said, Reason.PAUSED)
@@ -342,18 +420,34 @@ class Machines:
     def _why(self, machine: Machine, pool: NodePool) -> str:
         """Why a machine is to go."""
         if machine.evicted:
-            return "its host node is to be emptied"
+            also = f", and {machine.message}" if machine.message else ""
+            return f"its host node is to be emptied{also}"
         if machine.template != self.templates[pool.name]:
             return "its pool is to have other machines"
         return "its pool is to have fewer"
 
     def _permitted(self, pool: NodePool) -> bool:
+        if site := site_of(pool):
+            if found := self.sites.places[site.name].unfit or self._cut_off():
+                self.holds[pool.name] = found
+            return found is None
         try:
             provider(pool.spec.provider).check(self.ctx, pool)
         except KubeceptionError as error:
             self.failures.append(error)
+            refused = isinstance(error, SpecError)
+            reason = Reason.SPEC_REFUSED if refused else Reason.MACHINE_NOT_STARTED
+            self.holds[pool.name] = Readiness.waiting(error.message, reason)
             return False
         return True
+
+    def _cut_off(self) -> Readiness | None:
+        """Why a machine outside the host couldn't join."""
+        endpoint = self.ctx.endpoint
+        if endpoint is None or forward(endpoint):
+            return None
+        said = f"the API server has no IPv4 address outside the host yet, but {endpoint.host}"
+        return Readiness.waiting(said, Reason.NO_ADDRESS)
 
     def _ready(self, machine: Machine) -> bool:
         """Whether pods can run there: others are drained when it is so."""
@@ -369,15 +463,18 @@ class Machines:
         tenant.create(token_secret(token, name, expires, {names.MACHINE_LABEL: name}))
         boot = node_bootstrap(ctx, pool, name, token)
         source = provider(pool.spec.provider)
+        where = record_of(pool)
         for obj in source.render(ctx, pool, name, boot):
             if obj["kind"] == source.kinds[0]:
                 marks = obj["metadata"].setdefault("annotations", {})
                 marks[names.TEMPLATE_ANNOTATION] = self.templates[pool.name]
-            ready = prepare(obj, ctx.labels(COMPONENT))
             manager = f"{names.FIELD_MANAGER}/{COMPONENT}"
-            made = write_one(self.host, manager, ready, None)
-            self.seen += source.machines([made])
-            self.ctx = replace(self.ctx, facts=self.ctx.facts.with_objects([made]))
+            with self._at(where) as place:
+                ready = prepare(obj, ctx.labels(COMPONENT))
+                made = write_one(place.cluster, manager, ready, None)
+            self.seen += [replace(m, site=where) for m in source.machines([made])]
+            if not where:
+                self.ctx = replace(self.ctx, facts=self.ctx.facts.with_objects([made]))
 
     def _drain(self, machine: Machine, limit: timedelta, why: str) -> None:
         """Empty the node, then remove the machine; one step a pass, and an end in any case."""
@@ -412,10 +509,10 @@ class Machines:
 
     def _delete(self, machine: Machine) -> None:
         """Remove the machine, its user data, its token and its node."""
-        namespace = self.ctx.nodes_namespace
         kind = provider(machine.provider).kinds[0]
-        self.host.delete(kind, machine.name, namespace, uid=machine.uid)
-        self.host.delete("Secret", machine.name, namespace)
+        with self._at(machine.site) as place:
+            place.cluster.delete(kind, machine.name, place.namespace, uid=machine.uid)
+            place.cluster.delete("Secret", machine.name, place.namespace)
         if self.tenant is not None:
             if machine.name in self.by_node:
                 self.tenant.delete("Node", machine.name)
@@ -424,28 +521,57 @@ class Machines:
 
     def _remove_leftovers(self) -> None:
         """Pools that are gone, nodes whose machine is gone, and what a run that was ended had half made."""
-        for machine in [m for m in self.seen if m.phase is not Phase.REMOVING]:
-            if not any(_is_of(machine, pool) for pool in self.ctx.pools):
-                self._drain(machine, DRAIN_LIMIT, "its pool is gone")
+        for machine in self.seen:
+            there = machine.phase not in (Phase.REMOVING, Phase.UNKNOWN)
+            if there and not any(_is_of(machine, pool) for pool in self.ctx.pools):
+                with self._of(machine.site):
+                    self._drain(machine, DRAIN_LIMIT, "its pool is gone")
         alive = {machine.name for machine in self.seen}
-        for secret in self._seeds():
-            if secret["metadata"]["name"] not in alive:
-                self.host.delete("Secret", secret["metadata"]["name"], self.ctx.nodes_namespace)
-        if self.tenant is None:
-            return
-        for name, token in self.tokens.items():
-            if name not in alive:
-                self.tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
-        ours = tuple(each.provider_id(self.ctx, "") for each in PROVIDERS.values())
-        for name, node in self.by_node.items():
-            if name not in alive and node["spec"].get("providerID", "").startswith(ours):
-                self.tenant.delete("Node", name, uid=node["metadata"]["uid"])
+        for site in ("", *self.sites.places):
+            with self._of(site), self._at(site) as place:
+                for seed in self._seeds(place):
+                    if seed["metadata"]["name"] not in alive:
+                        place.cluster.delete("Secret", seed["metadata"]["name"], place.namespace)
+        if self.tenant is not None:
+            self._forget(self.tenant, alive)
 
-    def _seeds(self) -> Iterable[Object]:
-        """The Secrets that hold machines' user data."""
-        for key, obj in self.ctx.facts.objects.items():
-            labels = obj["metadata"].get("labels", {})
-            if key[:2] == ("Secret", self.ctx.nodes_namespace) and names.MACHINE_LABEL in labels:
+    def _forget(self, tenant: Cluster, alive: Container[str]) -> None:
+        """Remove tokens and Nodes of machines that are no more; of those of which nothing is known only Nodes tell."""
+        unknown = self.sites.unknown
+        ours = tuple(each.provider_id(self.ctx, "") for each in PROVIDERS.values())
+        for name, token in self.tokens.items():
+            if name not in alive and names.pool_of(name) not in unknown:
+                tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
+        for name, node in self.by_node.items():
+            told = node["spec"].get("providerID", "")
+            if name not in alive and told.startswith(ours) and told.endswith(f"/{name}"):
+                tenant.delete("Node", name, uid=node["metadata"]["uid"])
+
+    def _leave(self) -> None:
+        """Let go the records of places that are empty, or can't be reached, once their pools are gone."""
+        wanted = {record_of(pool) for pool in self.ctx.pools}
+        now = self.ctx.facts.now
+        for name, record in self.sites.records.items():
+            place = self.sites.places.get(name)
+            if name in wanted:
+                continue
+            if place is not None and not place.objects:
+                release(self.host, record)
+            elif place is not None:
+                self._look_at(now + timedelta(seconds=DRAIN_RETRY))
+            elif given_up(record, now):
+                why = self.sites.troubles.pop(name).message
+                said = f"{left_behind(record)}: {why}"
+                self.news.append(News(WARNING, "LeftBehind", said, self.sites.pools[name]))
+                release(self.host, record)
+            elif names.DRAINING_ANNOTATION not in record["metadata"].get("annotations", {}):
+                mark = {"metadata": {"annotations": {names.DRAINING_ANNOTATION: _time(now)}}}
+                self.host.patch("ConfigMap", name, mark, self.ctx.nodes_namespace)
+
+    def _seeds(self, place: Place) -> Iterable[Object]:
+        """The Secrets that hold machines' user data, of a place."""
+        for obj in place.objects:
+            if obj["kind"] == "Secret" and names.MACHINE_LABEL in obj["metadata"].get("labels", {}):
                 yield obj
 
     def _tell(self, machine: Machine, kind: str, reason: str, message: str) -> None:
@@ -454,11 +580,21 @@ class Machines:
     def _annotate(self, machine: Machine, key: str, value: str | None) -> None:
         patch = {"metadata": {"annotations": {key: value}}}
         kind = provider(machine.provider).kinds[0]
-        self.host.patch(kind, machine.name, patch, self.ctx.nodes_namespace)
+        with self._at(machine.site) as place:
+            place.cluster.patch(kind, machine.name, patch, place.namespace)
+
+
+class SiteError(Exception):
+    """A place elsewhere failed while something was done there."""
+
+    def __init__(self, site: str, why: Readiness) -> None:
+        super().__init__(why.message)
+        self.site, self.why = site, why
 
 
 def _is_of(machine: Machine, pool: NodePool) -> bool:
-    return (machine.pool, machine.provider) == (pool.name, pool.spec.provider)
+    there = (machine.pool, machine.provider, machine.site)
+    return there == (pool.name, pool.spec.provider, record_of(pool))
 
 
 def _joined(machine: Machine) -> Machine:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kubeception import names
 from kubeception.engine.observe import is_ready
 from kubeception.kube.conditions import condition, is_true
 from kubeception.plan.facts import Object
@@ -24,6 +25,10 @@ FLANNEL_STARTS: Final = "FlannelIsStarting"
 FLANNEL_PATIENCE: Final = timedelta(minutes=5)
 """flannel says once that it runs, and never again: should that be lost, the node is opened after this time."""
 FLANNEL_ADDRESS: Final = "flannel.alpha.coreos.com/public-ip-overwrite"
+"""Where the flannel of a node reads, once, by which address other nodes reach it."""
+FLANNEL_KNOWN: Final = "flannel.alpha.coreos.com/public-ip"
+"""Where it writes that, and all others read it, again and again."""
+FLANNEL_ADDRESS6: Final = "flannel.alpha.coreos.com/public-ipv6-overwrite"
 ZONE_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 """Copied from the host's node to the tenant's."""
 
@@ -112,6 +117,7 @@ def node_patch(
     machine: Machine,
     provider_id: str,
     host_labels: Mapping[str, str],
+    annotations: Mapping[str, str],
     *,
     open_to_pods: bool = True,
 ) -> dict[str, Any] | None:
@@ -128,11 +134,21 @@ def node_patch(
         if is_true(node, NETWORK_UNAVAILABLE) and not _is_tainted(node, NO_NETWORK["key"]):
             kept.append(NO_NETWORK)  # here and now: a scheduler is quicker than the controller
         patch.setdefault("spec", {})["taints"] = kept
-    if meta.get("annotations", {}).get(FLANNEL_ADDRESS) != machine.address:
-        patch["metadata"] = {"annotations": {FLANNEL_ADDRESS: machine.address}}
     zones = {key: host_labels[key] for key in ZONE_LABELS if key in host_labels}
-    if any(meta.get("labels", {}).get(key) != value for key, value in zones.items()):
-        patch.setdefault("metadata", {})["labels"] = zones
+    known = meta.get("annotations", {})
+    # a flannel that hasn't begun yet reads the first when it does
+    underlay = {
+        FLANNEL_ADDRESS: machine.address,
+        **({FLANNEL_KNOWN: machine.address} if FLANNEL_KNOWN in known else {}),
+        **({FLANNEL_ADDRESS6: machine.address6} if machine.address6 else {}),
+    }
+    marks = {
+        "annotations": {**underlay, **annotations},
+        "labels": {names.PROVIDER_LABEL: machine.provider, **zones},
+    }
+    for field, wanted in marks.items():
+        if not wanted.items() <= meta.get(field, {}).items():
+            patch.setdefault("metadata", {})[field] = wanted
     if patch:
         patch.setdefault("metadata", {})["resourceVersion"] = meta["resourceVersion"]
     return patch or None

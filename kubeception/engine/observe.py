@@ -2,21 +2,25 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool, TenantCluster, parse_cluster, parse_pool
+from kubeception.components.network import RECORD, CustomNetwork, recorded
 from kubeception.engine.parallel import together
 from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
-from kubeception.plan.facts import Facts, HostFacts, Object
+from kubeception.kube.kinds import KINDS
+from kubeception.plan.facts import Facts, HostFacts, Object, Referred, bears
+from kubeception.plan.manifest import parse
 from kubeception.providers import PROVIDERS
 
 CONTROL_PLANE_KINDS: Final = (
@@ -28,21 +32,24 @@ CONTROL_PLANE_KINDS: Final = (
     "RoleBinding",
     "Secret",
     "Service",
+    "ServiceAccount",
     "StatefulSet",
 )
 """What components put into a tenant's control plane namespace, and what its controllers add that they look at."""
 
-NODES_KINDS: Final = ("NetworkPolicy", "RoleBinding", "Secret")
-"""What is in a tenant's nodes namespace, beside the machines."""
+NODES_KINDS: Final = ("ConfigMap", "NetworkPolicy", "RoleBinding", "Secret")
+"""What is in a tenant's nodes namespace, beside the machines; records of machines elsewhere among it."""
 
 TENANT_KINDS: Final = (
     "APIService",
+    "CSIDriver",
     "ClusterRole",
     "ClusterRoleBinding",
     "ConfigMap",
     "DaemonSet",
     "Deployment",
     "Namespace",
+    "PodDisruptionBudget",
     "Role",
     "RoleBinding",
     "Secret",
@@ -56,6 +63,8 @@ LOAD_BALANCERS: Final = "spec.type=LoadBalancer"
 """Field selector of the Services that a tenant wants its host to serve."""
 
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+DATA_VOLUMES: Final = "/apis/cdi.kubevirt.io/v1beta1"
+"""What CDI serves, which fills the disks of machines."""
 CONTROL_PLANE_ROLE: Final = "node-role.kubernetes.io/control-plane"
 ASSUMED_SERVICE_PREFIX: Final = 12
 """Of the service range of a host that doesn't tell: kubeadm's default."""
@@ -100,6 +109,7 @@ def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:
             partial(host.list, kind, nodes, labels=provider.selector)
             for provider in PROVIDERS.values()
             for kind in provider.kinds
+            if kind not in NODES_KINDS
         ]
     return [*filter(None, spaces), *_flat(together(calls))]
 
@@ -117,6 +127,42 @@ def observe_tenant(tenant: Cluster) -> list[Object]:
     return _flat(together(calls))
 
 
+def observe_manifest(host: Cluster, cluster: TenantCluster) -> Referred | None:
+    """The ConfigMap with the tenant's own network, where its spec names one."""
+    ref = cluster.spec.networking.manifest_ref
+    if ref is None:
+        return None
+    what = f"ConfigMap {cluster.namespace}/{ref.name}"
+    try:
+        found = host.get("ConfigMap", ref.name, cluster.namespace)
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return Referred(problem=f"{what} can't be read: {error.message}")
+    return Referred(found) if found else Referred(problem=f"{what} does not exist")
+
+
+def observe_network(tenant: Cluster, facts: Facts) -> Facts:
+    """These facts with the kinds that the tenant's own network is made of, and what is there of them.
+
+    Kinds that it was made of before stand in a record, so that what is left of them is found.
+    """
+    manifest = parse(facts.manifest.found) if facts.manifest and facts.manifest.found else None
+    record = facts.tenant_objects.get(RECORD, {})
+    if manifest is None and not record:
+        return facts
+    kinds = [*(manifest.kinds if manifest else ()), *recorded(record)]
+    unknown = [api for api, kind in dict.fromkeys(kinds) if not tenant.served(api, kind)]
+    unknown += [api for api, kind in kinds if kind not in KINDS]  # which come and go
+    together([partial(tenant.learn, api) for api in dict.fromkeys(unknown)])
+    found = {key: known for key in kinds if (known := tenant.served(*key))}
+    listed = [known for (_, kind), known in found.items() if kind not in TENANT_KINDS]
+    label = f"{names.COMPONENT_LABEL}={CustomNetwork.name}"
+    objects = _flat(together([partial(tenant.list, kind, labels=label) for kind in listed]))
+    served = {key: known.namespaced for key, known in found.items()}
+    return replace(facts.with_tenant_objects(objects), served=served)
+
+
 def observe_host(host: Cluster) -> HostFacts:
     """The host cluster itself, as far as its API tells and this user may read it."""
     namespaces, nodes, ranges, classes = together(
@@ -127,14 +173,14 @@ def observe_host(host: Cluster) -> HostFacts:
             partial(host.list, "StorageClass"),
         ]
     )
-    registry, kubeadm, api, operator = together(
-        [
-            partial(host.get, "ConfigMap", "local-registry-hosting", "kube-public"),
-            partial(host.get, "ConfigMap", "kubeadm-config", "kube-system"),
-            partial(host.get, "Service", "kubernetes", "default"),
-            partial(host.get, "ServiceAccount", names.OPERATOR, names.SYSTEM_NAMESPACE),
-        ]
-    )
+    single: list[Callable[[], Any]] = [
+        partial(host.get, "ConfigMap", "local-registry-hosting", "kube-public"),
+        partial(host.get, "ConfigMap", "kubeadm-config", "kube-system"),
+        partial(host.get, "Service", "kubernetes", "default"),
+        partial(host.get, "ServiceAccount", names.OPERATOR, names.SYSTEM_NAMESPACE),
+        partial(host.raw, DATA_VOLUMES),
+    ]
+    registry, kubeadm, api, operator, data_volumes = together(single)
     networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
     return HostFacts(
         version=host.version(),
@@ -143,6 +189,8 @@ def observe_host(host: Cluster) -> HostFacts:
         node_addresses=_addresses(nodes),
         tenant_cidrs=_unique(_tenant_cidrs(namespaces)),
         default_storage_class=_default_class(classes),
+        offered_classes=_offered_classes(classes),
+        data_volumes=data_volumes is not None,
         registry_mirror=_mirror(registry),
         operator=operator is not None,
     )
@@ -183,7 +231,7 @@ def _tenant_cidrs(namespaces: Iterable[Object]) -> Iterator[str]:
         annotations = namespace["metadata"].get("annotations", {})
         for key in (names.POD_CIDR_ANNOTATION, names.SERVICE_CIDR_ANNOTATION):
             if key in annotations:
-                yield annotations[key]
+                yield from _split(annotations[key])
 
 
 def _service_cidrs(
@@ -230,6 +278,11 @@ def _default_class(classes: Iterable[Object]) -> str:
     ]
     found.sort(key=lambda c: (c["metadata"]["creationTimestamp"], c["metadata"]["name"]))
     return str(found[-1]["metadata"]["name"]) if found else ""
+
+
+def _offered_classes(classes: Iterable[Object]) -> tuple[str, ...]:
+    """The StorageClasses that bear the label of an offer."""
+    return tuple(sorted(c["metadata"]["name"] for c in classes if bears(c, names.OFFERED_LABEL)))
 
 
 def _mirror(config_map: Object | None) -> str:

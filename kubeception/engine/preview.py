@@ -34,11 +34,13 @@ def preview(engine: Engine, cluster: TenantCluster, pools: Sequence[NodePool]) -
     """
     objects = observe.observe_objects(engine.host, cluster)
     facts = observe.facts(engine.clock(), engine.host_facts(), objects)
+    facts = replace(facts, manifest=observe.observe_manifest(engine.host, cluster))
     ctx = PlanContext(cluster, tuple(pools), facts, engine.keys)
     tenant = engine.link.wait(ctx, REACH_SECONDS)
     if tenant is not None:
         seen = observe.observe_tenant(tenant)
-        ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(seen))
+        facts = observe.observe_network(tenant, ctx.facts.with_tenant_objects(seen))
+        ctx = replace(ctx, facts=facts)
     for component in COMPONENTS:
         host_side = component.side is Side.HOST
         target = engine.host if host_side else tenant

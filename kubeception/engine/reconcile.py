@@ -11,7 +11,7 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
-from kubeception.components.base import Component, Readiness, Side
+from kubeception.components.base import Awaited, Component, Readiness, Side
 from kubeception.engine import access, balancer, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
@@ -24,6 +24,7 @@ from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
+from kubeception.engine.sites import KINDS, Sites, Ways
 from kubeception.engine.status import cluster_status, paused_status, pool_status, refused_status
 from kubeception.engine.view import HostView
 from kubeception.errors import (
@@ -38,6 +39,7 @@ from kubeception.kube.client import Cluster
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
 from kubeception.plan.keys import KeySource, RandomKeys
+from kubeception.plan.site import site_of
 from kubeception.providers import provider
 
 MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
@@ -75,6 +77,7 @@ class Engine:
         self.keys, self.clock = keys or RandomKeys(), clock
         self.changes = changes or Changes()
         self.link = Link(host, self.changes.wake, self.changes.forget)
+        self.ways = Ways(self.changes.forget)
         self.view = view or HostView(host, clock)
         self.patience = patience
         self.local: set[tuple[str, str]] = set()
@@ -93,6 +96,7 @@ class Engine:
     def close(self) -> None:
         """End watches and connections; nothing of the tenant changes."""
         self.changes.close()
+        self.ways.close()
         self.link.close()
 
     def step(self, limit: Limit | None = None) -> Report:
@@ -120,7 +124,7 @@ class Engine:
     def _delete(self, host: Cluster, cluster: TenantCluster) -> Report:
         if self.host_facts().operator:
             access.mend(host, cluster)
-        return delete(host, cluster, self.clock())
+        return delete(host, cluster, self.clock(), self.ways, self.view.facts)
 
     def _unreadable(self, host: Cluster, error: SpecError) -> Report:
         """What can be done with a TenantCluster, or a pool of it, that isn't understood: to say so, or to remove it.
@@ -152,6 +156,7 @@ class Engine:
         objects = self._objects(host, cluster)
         pools = observe.find_pools(host, cluster)
         facts = observe.facts(self.clock(), self.host_facts(), objects)
+        facts = replace(facts, manifest=observe.observe_manifest(host, cluster))
         ctx = PlanContext(cluster, pools, facts, self.keys)
         new = ctx.facts.seen("Namespace", "", ctx.namespace) is None
         return self.view.plan(ctx) if new else ctx
@@ -173,7 +178,8 @@ class Engine:
         if tenant is not None:
             objects = observe.observe_tenant(tenant)
             ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
-        return Machines(self.host, tenant, ctx, {}).states()
+        sites = self.ways.look(self.host, ctx, remember=False)
+        return Machines(self.host, tenant, ctx, {}, sites).states()
 
     def host_facts(self) -> HostFacts:
         """The host as it was a short time ago."""
@@ -199,7 +205,8 @@ class Pass:
         self.patience = engine.patience
         """How long the API server is still waited for, once it is said to run."""
         self.tenant: Cluster | None = None
-        self._tenants: list[Cluster] = []
+        self._others: list[Cluster] = []
+        """Beside the host, what was written to: the tenant, places of machines elsewhere."""
         self._place: Cluster | None = None
         """The tenant as its watches know it."""
 
@@ -221,7 +228,7 @@ class Pass:
             self._failed(error)
         explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
-        self.report.writes = sum(c.writes.count for c in (self.host, *self._tenants))
+        self.report.writes = sum(c.writes.count for c in (self.host, *self._others))
         return self.report
 
     def _add_finalizer(self) -> None:
@@ -234,6 +241,11 @@ class Pass:
         ctx = self.engine.observe(self.report.cluster, self.host)
         self.engine.changes.saw(self.engine.host, ctx.facts.objects.values())
         self.report.nodes_wanted = sum(pool.spec.replicas for pool in ctx.pools)
+        if ref := ctx.spec.networking.manifest_ref:
+            named, place = f"metadata.name={ref.name}", self.engine.host
+            self.engine.changes.watch_all(place, ["ConfigMap"], ctx.cluster.namespace, fields=named)
+            if ctx.facts.manifest and ctx.facts.manifest.found:
+                self.engine.changes.saw(place, [ctx.facts.manifest.found])
         return ctx
 
     def _enter(self, ctx: PlanContext) -> PlanContext:
@@ -246,17 +258,18 @@ class Pass:
             self.patience = 0.0 if runs else self.patience
             return ctx
         tenant = found.limited(self.limit)
-        self._tenants.append(tenant)
+        self._others.append(tenant)
         try:
             objects = observe.observe_tenant(tenant)
+            facts = observe.observe_network(tenant, ctx.facts.with_tenant_objects(objects))
         except ApiError as error:
             self._lost(error)
             return ctx
         self.tenant, self.report.api_answers = tenant, True
         self._place = found
-        self.engine.changes.saw(found, objects)
+        self.engine.changes.saw(found, facts.tenant_objects.values())
         self.engine.changes.watch_all(found, TENANT_WATCHED)
-        return replace(ctx, facts=ctx.facts.with_tenant_objects(objects))
+        return replace(ctx, facts=facts)
 
     def _component(self, component: Component, ctx: PlanContext) -> PlanContext:
         """Apply one component; the context with what came of it."""
@@ -279,8 +292,15 @@ class Pass:
         readiness = component.ready(ctx, {key_of(o): o for o in seen})
         self.report.record(component, readiness)
         if until := readiness.until:
-            self._watch_host(ctx, until.kind, ctx.namespace, until.matters)
+            self._wait(ctx, component.side, until)
         return ctx
+
+    def _wait(self, ctx: PlanContext, side: Side, until: Awaited) -> None:
+        """Hear of what may end the wait of a component."""
+        if side is Side.HOST:
+            self._watch_host(ctx, until.kind, ctx.namespace, until.matters)
+        elif self._place is not None:
+            self.engine.changes.watch_all(self._place, [until.kind], only=until.matters)
 
     def _apply(self, component: Component, ctx: PlanContext) -> tuple[list[Object], PlanContext]:
         wanted = component.objects(ctx)
@@ -289,7 +309,7 @@ class Pass:
             seen = apply(target, component.name, wanted, ctx.facts.tenant_objects)
             if self._place is not None:
                 self.engine.changes.saw(self._place, seen)
-                kinds = dict.fromkeys(obj["kind"] for obj in seen)
+                kinds = dict.fromkeys(map(self.tenant.kind_of, seen))
                 self.engine.changes.watch_all(self._place, kinds, labels=names.COMPONENT_LABEL)
             return seen, replace(ctx, facts=ctx.facts.with_tenant_objects(seen))
         target = Target(self.host, {names.CLUSTER_LABEL: ctx.id})
@@ -318,7 +338,8 @@ class Pass:
     def _machines(self, ctx: PlanContext) -> Machines:
         """Work on the machines; they, and the context with the sizes that autoscaled pools have now."""
         scaled = any(pool.spec.autoscaling for pool in ctx.pools)
-        wanted = {p.spec.provider for p in ctx.pools if p.spec.replicas or p.spec.autoscaling}
+        here = [pool for pool in ctx.pools if site_of(pool) is None]
+        wanted = {p.spec.provider for p in here if p.spec.replicas or p.spec.autoscaling}
         for name in sorted(wanted):
             of = provider(name)
             self.engine.changes.watch_all(
@@ -327,7 +348,7 @@ class Pass:
         nodes = self.host.list("Node") if wanted else []
         labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in nodes}
         settled = self.report.ok("control-plane")
-        machines = Machines(self.host, self.tenant, ctx, labels, settled)
+        machines = Machines(self.host, self.tenant, ctx, labels, self._sites(ctx), settled)
         with self._going_on():
             self.report.machines += machines.reconcile()
             self.report.news += machines.news
@@ -340,11 +361,23 @@ class Pass:
             self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
         return machines
 
+    def _sites(self, ctx: PlanContext) -> Sites:
+        """What there is of machines elsewhere, which is watched from now on."""
+        sites = self.engine.ways.look(self.host, ctx)
+        for name, place in sites.places.items():
+            self._others.append(place.cluster)
+            if client := self.engine.ways.client(name):
+                self.engine.changes.saw(client, place.objects)
+                labels = f"{names.SITE_LABEL}={name}"
+                self.engine.changes.watch_all(client, KINDS, place.namespace, labels=labels)
+        return sites
+
     def _balancers(self, ctx: PlanContext, machines: Machines) -> None:
         """Work on what the tenant's Services of type LoadBalancer are in the host."""
         if self.tenant is None or self._place is None:
             return
-        balancers = Balancers(self.host, self.tenant, ctx, machines.seen, machines.by_node)
+        reached = [machine for machine in machines.seen if not machine.site]
+        balancers = Balancers(self.host, self.tenant, ctx, reached, machines.by_node)
         with self._going_on():
             balancers.reconcile()
         self.report.news += balancers.news
@@ -387,7 +420,9 @@ class Pass:
             self.report.look_again(0.5)
             self.report.record(component, Readiness.waiting(error.message, Reason.RETRYING))
         else:
-            self.report.record(component, Readiness.failed(error.message, Reason.REQUEST_REFUSED))
+            of_spec = isinstance(error, SpecError)
+            reason = Reason.SPEC_REFUSED if of_spec else Reason.REQUEST_REFUSED
+            self.report.record(component, Readiness.failed(error.message, reason))
             self._failed(error)
 
     def _lost(self, error: ApiError) -> None:

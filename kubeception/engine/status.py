@@ -178,9 +178,13 @@ def _reason(error: KubeceptionError) -> Reason:
 
 def _ranges(ctx: PlanContext) -> dict[str, str]:
     try:
-        return {"podCIDR": ctx.network.pod_cidr, "serviceCIDR": ctx.network.service_cidr}
+        network = ctx.network
     except KubeceptionError:  # it is among the failures
         return {}
+    found = {"podCIDR": network.pod_cidr, "serviceCIDR": network.service_cidr}
+    if network.dual:
+        found |= {"podCIDRv6": network.pod_cidr6, "serviceCIDRv6": network.service_cidr6}
+    return found
 
 
 def _kind(cluster: TenantCluster, ready: Readiness) -> str:

@@ -42,7 +42,7 @@ class HostView:
             taken = tuple(dict.fromkeys((*host.tenant_cidrs, *others)))
             result = replace(ctx, facts=replace(ctx.facts, host=replace(host, tenant_cidrs=taken)))
             with suppress(KubeceptionError):  # whoever uses the network is told
-                self._planned[uid] = (result.network.pod_cidr, result.network.service_cidr)
+                self._planned[uid] = result.network.all
         return result
 
     def forget(self, uid: str) -> None:

@@ -22,8 +22,9 @@ from kubernetes.dynamic import DynamicClient
 
 from kubeception import __version__, names
 from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFoundError
-from kubeception.kube.kinds import Kind, kind as kind_of
+from kubeception.kube.kinds import KINDS, Kind, kind as kind_of
 from kubeception.kube.kubeconfig import Files, with_files
+from kubeception.kube.patience import Patience
 
 # Retries and discarded connections are no news; what fails is raised.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -77,14 +78,24 @@ class Cluster:
     """
 
     def __init__(
-        self, kubeconfig: Mapping[str, Any], title: str, *, connect_seconds: float = CONNECT_SECONDS
+        self,
+        kubeconfig: Mapping[str, Any],
+        title: str,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        patience: Patience | None = None,
     ) -> None:
-        """`kubeconfig` has one context; `title` names the cluster in errors: `host cluster lab`."""
+        """`kubeconfig` has one context; `title` names the cluster in errors: `host cluster lab`.
+
+        With `patience` no request takes longer than it has; streams (watches, logs) do.
+        """
         self.title = title
+        self._patience = patience
         self._connect_seconds = connect_seconds
         self.writes = Writes()
         self.limit: Limit | None = None
         self._files = Files()
+        self._learned: dict[tuple[str, str], Kind] = {}
         self._lock = threading.Lock()
         self.configuration = _configuration(with_files(kubeconfig, self._files), title)
         self._api = ApiClient(self.configuration)
@@ -120,14 +131,14 @@ class Cluster:
         """URL of the API server."""
         return str(self.configuration.host)
 
-    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+    def get(self, kind: str | Kind, name: str, namespace: str = "") -> Object | None:
         """An object, or None when it doesn't exist."""
         with suppress(NotFoundError):
             return self._object("GET", kind, namespace, name)
         return None
 
     def list(
-        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = ""
+        self, kind: str | Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> Objects:
         """The objects of a kind, in a namespace or in all, that a label and a field selector leave.
 
@@ -136,7 +147,7 @@ class Cluster:
         return self.list_at(kind, namespace, labels=labels, fields=fields)[0]
 
     def list_at(
-        self, kind: str, namespace: str = "", *, labels: str = "", fields: str = ""
+        self, kind: str | Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> tuple[Objects, str]:
         """`list`, and the resource version from which a watch goes on."""
         found = kind_of(kind)
@@ -165,7 +176,7 @@ class Cluster:
         meta = obj["metadata"]
         return self._object(
             "PATCH",
-            obj["kind"],
+            self.kind_of(obj),
             meta.get("namespace", ""),
             meta["name"],
             subresource,
@@ -191,7 +202,7 @@ class Cluster:
 
     def patch(
         self,
-        kind: str,
+        kind: str | Kind,
         name: str,
         body: Mapping[str, Any],
         namespace: str = "",
@@ -209,7 +220,7 @@ class Cluster:
 
     def delete(
         self,
-        kind: str,
+        kind: str | Kind,
         name: str,
         namespace: str = "",
         *,
@@ -234,6 +245,36 @@ class Cluster:
                 raise
             return False  # another object of that name by now, which is not the one to delete
         return True
+
+    def served(self, api_version: str, kind: str) -> Kind | None:
+        """A kind as the table has it, or else as this server last said (`learn`); None for one it doesn't have."""
+        found = KINDS.get(kind)
+        if found is not None and found.api_version == api_version:
+            return found
+        return self._learned.get((api_version, kind))
+
+    def learn(self, api_version: str) -> None:
+        """Ask which kinds the server has of a group and version."""
+        group, _, version = api_version.rpartition("/")
+        path, answer = f"/apis/{api_version}" if group else f"/api/{version}", {}
+        with suppress(NotFoundError):
+            answer = self._request("GET", path, f"the kinds of {api_version}")
+        found = [
+            Kind(str(entry["kind"]), group, version, str(entry["name"]), bool(entry["namespaced"]))
+            for entry in answer.get("resources") or ()
+            if {"kind", "name", "namespaced"} <= entry.keys() and "/" not in entry["name"]
+        ]
+        with self._lock:
+            for gone in [key for key in self._learned if key[0] == api_version]:
+                del self._learned[gone]
+            for kind in found:
+                if KINDS.get(kind.name) != kind:
+                    self._learned[api_version, kind.name] = kind
+
+    def kind_of(self, obj: Object) -> str | Kind:
+        """What an object's kind is called here: the name of one of the table, else what was learned of it."""
+        learned = self._learned.get((obj.get("apiVersion", ""), obj["kind"]))
+        return learned or str(obj["kind"])
 
     def evict(self, pod: Object) -> None:
         """Ask for a pod's eviction; ApiError 429, its causes the budgets, while a PodDisruptionBudget forbids it."""
@@ -297,11 +338,11 @@ class Cluster:
 
     def raw(self, path: str, *, seconds: float = READ_SECONDS) -> str | None:
         """What a GET of a path answers, as text; None for 404."""
-        try:
-            response = self._open("GET", path, what=path, read_seconds=seconds)
-        except NotFoundError:
-            return None
-        return _body(response).decode(errors="replace")
+        with suppress(NotFoundError):
+            return self._whole("GET", path, what=path, read_seconds=seconds).decode(
+                errors="replace"
+            )
+        return None
 
     def version(self, *, seconds: float = READ_SECONDS) -> str:
         """The server's version, such as `v1.36.3`: also the shortest proof that this user gets an answer."""
@@ -310,7 +351,7 @@ class Cluster:
     def _object(
         self,
         method: str,
-        kind: str,
+        kind: str | Kind,
         namespace: str,
         name: str,
         subresource: str = "",
@@ -333,13 +374,24 @@ class Cluster:
     ) -> Object:
         """The JSON object that a request answers."""
         seconds = min(READ_SECONDS, self.limit(method)) if self.limit else READ_SECONDS
-        response = self._open(
+        answer = self._whole(
             method, path, what=what, query=query, body=body, content=content, read_seconds=seconds
         )
-        result = json.loads(_body(response))
+        try:
+            result = json.loads(answer)
+        except (ValueError, RecursionError):
+            raise ApiError(f"{self.title}: {what}: the answer is not JSON") from None
         if not isinstance(result, dict):
             raise ApiError(f"{self.title}: {what}: the answer is not an object")
         return result
+
+    def _whole(self, method: str, path: str, *, read_seconds: float, **request: Any) -> bytes:
+        """All of an answer."""
+
+        def ask() -> bytes:
+            return _body(self._open(method, path, read_seconds=read_seconds, **request))
+
+        return self._patience(ask, read_seconds) if self._patience else ask()
 
     def _open(
         self,

@@ -50,13 +50,15 @@ def _table() -> dict[str, Kind]:
             "StatefulSet statefulsets"
         ),
         ("batch", "v1"): "Job jobs",
+        ("cdi.kubevirt.io", "v1beta1"): "DataVolume datavolumes",
         ("certificates.k8s.io", "v1"): "CertificateSigningRequest certificatesigningrequests -",
         ("coordination.k8s.io", "v1"): "Lease leases",
         ("discovery.k8s.io", "v1"): "EndpointSlice endpointslices",
         (names.GROUP, "v1alpha1"): "NodePool nodepools, TenantCluster tenantclusters",
         ("kubevirt.io", "v1"): (
             "KubeVirt kubevirts, VirtualMachine virtualmachines, "
-            "VirtualMachineInstance virtualmachineinstances"
+            "VirtualMachineInstance virtualmachineinstances, "
+            "VirtualMachineInstanceMigration virtualmachineinstancemigrations"
         ),
         ("metallb.io", "v1beta1"): "IPAddressPool ipaddresspools, L2Advertisement l2advertisements",
         ("networking.k8s.io", "v1"): ("NetworkPolicy networkpolicies, ServiceCIDR servicecidrs -"),
@@ -66,7 +68,7 @@ def _table() -> dict[str, Kind]:
             "RoleBinding rolebindings"
         ),
         ("scheduling.k8s.io", "v1"): "PriorityClass priorityclasses -",
-        ("storage.k8s.io", "v1"): "StorageClass storageclasses -",
+        ("storage.k8s.io", "v1"): "CSIDriver csidrivers -, StorageClass storageclasses -",
     }
     kinds = {}
     for (group, version), line in served.items():
@@ -80,9 +82,9 @@ KINDS: Final = _table()
 """By kind; a name after which a dash stands is cluster-scoped."""
 
 
-def kind(name: str) -> Kind:
-    """The kind of this name.
+def kind(name: str | Kind) -> Kind:
+    """The kind of this name, or the kind itself.
 
     Raises KeyError, which is a mistake in this program: a kind it uses is missing in the table.
     """
-    return KINDS[name]
+    return name if isinstance(name, Kind) else KINDS[name]

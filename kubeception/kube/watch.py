@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kubeception.errors import ApiError, KubeceptionError
 from kubeception.kube.client import Cluster, Object
-from kubeception.kube.kinds import kind as kind_of
+from kubeception.kube.kinds import Kind, kind as kind_of
 from kubeception.kube.stream import Stream
 
 BACKOFF_SECONDS: Final = (0.2, 5.0)
@@ -67,7 +67,7 @@ class Watch:
     def __init__(
         self,
         cluster: Cluster,
-        kind: str,
+        kind: str | Kind,
         namespace: str,
         handler: Handler,
         *,

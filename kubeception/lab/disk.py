@@ -10,7 +10,7 @@ import stat
 import struct
 import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +22,18 @@ from kubeception.lab.report import Report
 from kubeception.lab.rootfs import TOOLS, archive
 from kubeception.lab.store import Store
 
-SIZE = "12G"
-"""What the guest sees; the file holds only what is used."""
+SIZE = 12 << 30
+"""Octets that the guest sees; the file holds only what is used."""
 LABEL = "node-root"
 PACKAGES = ("e2fsprogs", "kmod", "qemu-utils", "tar", "util-linux", "xz-utils", "zstd")
 ROOTS = (guest.NODE, guest.KERNEL, TOOLS)
 QEMU = 107
 """User and group that read the disk, in KubeVirt's images."""
+DISK, VMLINUX, INITRD = "disk/disk.qcow2", "boot/vmlinux", "boot/initrd"
+FILES = {DISK: 0o440, VMLINUX: 0o444, INITRD: 0o444}
+"""Path in the image → mode."""
 
-INIT = f"""\
+FIND = f"""\
 #!/bin/sh
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
@@ -42,19 +45,18 @@ until root=$(findfs LABEL={LABEL}); do
     [ "$tries" -lt 100 ] || {{ echo "no disk is labelled {LABEL}"; exec sh; }}
     sleep 0.1
 done
+"""
+"""The root file system's device."""
+MOUNT = """\
 mount -t ext4 -o noatime "$root" /root || exec sh
 mount --move /dev /root/dev
 mount --move /proc /root/proc
 mount --move /sys /root/sys
-exec switch_root /root /sbin/init
 """
-DRIVERS = (
-    "drivers/block/virtio_blk.ko",
-    "net/core/failover.ko",
-    "drivers/net/net_failover.ko",
-    "drivers/net/virtio_net.ko",
-)
-"""Loaded in this order."""
+"""The root file system in its place."""
+SWITCH = "exec switch_root /root /sbin/init\n"
+DRIVERS = ("virtio_blk", "virtio_net")
+"""Loaded in this order, each after those it needs."""
 HOST_KEYS = "etc/ssh/ssh_host_*"
 """Whoever has the image would know them: each machine makes its own."""
 APPLETS = ("findfs", "insmod", "mount", "sh", "sleep", "switch_root")
@@ -159,15 +161,38 @@ def cpio(entries: Sequence[Entry]) -> bytes:
     return bytes(archive)
 
 
-def initrd(busybox: Path, modules: Path) -> bytes:
-    """The initial file system: busybox, the drivers of disk and card, and a script that goes on to the disk."""
-    drivers = [modules / "kernel" / driver for driver in DRIVERS]
+def load_order(index: str, drivers: Iterable[str]) -> list[str]:
+    """Files of drivers and of all they need, in an order in which each can be loaded, by depmod's index.
+
+    Raises KubeceptionError for one that the kernel doesn't have.
+    """
+    lines = [line.partition(":") for line in index.splitlines()]
+    needs = {Path(file).name.partition(".")[0]: (file, rest.split()) for file, _, rest in lines}
+    order: dict[str, None] = {}
+    for driver in drivers:
+        if driver not in needs:
+            raise KubeceptionError(f"the node's kernel has no driver {driver}")
+        file, needed = needs[driver]
+        order.update(dict.fromkeys((*reversed(needed), file)))
+    return list(order)
+
+
+def initrd(
+    busybox: Path,
+    modules: Path,
+    *,
+    drivers: Sequence[str] = DRIVERS,
+    applets: Sequence[str] = APPLETS,
+    script: str = FIND + MOUNT + SWITCH,
+) -> bytes:
+    """An initial file system: busybox, drivers, and a script that goes on to the disk."""
+    files = load_order((modules / "modules.dep").read_text(), drivers)
     return cpio(
         (
             Entry("bin/busybox", source=busybox),
-            *(Entry(f"bin/{applet}", link="busybox") for applet in APPLETS),
-            *(Entry(f"modules/{n}.ko", source=path) for n, path in enumerate(drivers)),
-            Entry("init", text=INIT),
+            *(Entry(f"bin/{applet}", link="busybox") for applet in applets),
+            *(Entry(f"modules/{n:02}.ko", source=modules / file) for n, file in enumerate(files)),
+            Entry("init", text=script),
         )
     )
 
@@ -196,11 +221,19 @@ def format_disk(tree: Path, target: Path, report: Report) -> None:
     raw.unlink(missing_ok=True)
     options = ("-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "0", "-i", "32768")
     extended = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-    argv = ["mke2fs", *options, "-J", "size=16", "-E", extended, "-d", str(tree), str(raw), SIZE]
+    size = f"{SIZE >> 20}M"
+    argv = ["mke2fs", *options, "-J", "size=16", "-E", extended, "-d", str(tree), str(raw), size]
     run(argv, report, doing="formatting the node's disk")
     argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(target)]
     run(argv, report, doing="converting the node's disk")
     raw.unlink()
+
+
+def contents(folder: Path) -> tuple[Entry, ...]:
+    """Disk, kernel and initial file system of a folder, as entries of an image."""
+    return tuple(
+        Entry(name, source=folder / name, mode=mode, owner=QEMU) for name, mode in FILES.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -232,17 +265,18 @@ class Disk:
         compile_python(tree, report)
         drivers = modules(tree, report)
         (packed,) = (tree / "boot").glob("vmlinuz-*")
-        (work / "vmlinux").write_bytes(kernel(packed))
-        (work / "initrd").write_bytes(initrd(tools / "usr/bin/busybox", drivers))
+        node = work / "node"
+        for name in FILES:
+            (node / name).parent.mkdir(parents=True, exist_ok=True)
+        (node / VMLINUX).write_bytes(kernel(packed))
+        (node / INITRD).write_bytes(initrd(tools / "usr/bin/busybox", drivers))
         shutil.rmtree(tree / "boot")
         store = Store(cache / "bin", tree / "var/lib/containerd", work / "containerd")
         store.fill(self.images, registry, report)
-        format_disk(tree, work / "disk.qcow2", report)
+        format_disk(tree, node / DISK, report)
         shutil.rmtree(tree)
-        files = {"disk/disk.qcow2": 0o440, "boot/vmlinux": 0o444, "boot/initrd": 0o444}
-        for name in files:
-            pad(work / Path(name).name)
-        return tuple(
-            Entry(name, source=work / Path(name).name, mode=mode, owner=QEMU)
-            for name, mode in files.items()
-        )
+        made = contents(node)
+        for entry in made:
+            if entry.source:
+                pad(entry.source)
+        return made

@@ -19,16 +19,26 @@ def forget_stale(node: Node, names: Iterable[str]) -> None:
 
 
 def fetch(node: Node, name: str) -> None:
-    """Have an image on the node before the first pod that wants it."""
+    """Have an image on the node before the first pod that wants it, under its digest, too.
+
+    That is what a kubelet calls it by then, and what KubeVirt asks another node for when a machine moves there.
+    """
     if name not in kept(node):
         argv = [*CTR, "pull", "--hosts-dir", MIRRORS, name]
         output(enter(node.place, argv), node.report, doing=f"pulling {name}")
+        argv = [*CTR, "tag", "--force", name, by_digest(name, kept(node)[name])]
+        output(enter(node.place, argv), node.report, doing=f"naming {name} by its digest")
 
 
 def digest(registry: str, name: str) -> str:
     """What a name means in the registry; empty where it means nothing."""
     reference = Reference.parse(name)
     return Repository(registry, reference.repository).digest(reference.tag)
+
+
+def by_digest(name: str, found: str) -> str:
+    """What an image is called by its digest."""
+    return f"{name.rpartition(':')[0]}@{found}"
 
 
 def kept(node: Node) -> Mapping[str, str]:
@@ -44,5 +54,9 @@ def table(listing: str) -> Mapping[str, str]:
 
 
 def differing(kept: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
-    """The names that are kept with a digest other than the one wanted."""
-    return [name for name, found in wanted.items() if found and kept.get(name, found) != found]
+    """The names that are kept with a digest other than the one wanted, and those that are such a digest."""
+    known = {name: found for name, found in wanted.items() if found}
+    right = {by_digest(name, found) for name, found in known.items()}
+    ours = tuple(by_digest(name, "") for name in known)
+    old = [ref for ref in kept if ref.startswith(ours) and ref not in right]
+    return [*(name for name, found in known.items() if kept.get(name, found) != found), *old]

@@ -113,13 +113,13 @@ def with_folders(entries: tuple[Entry, ...]) -> Iterator[Entry]:
 class Packer:
     """Writes one layer: tar on one side, a zstd file on the other, both digests taken on the way."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, level: int) -> None:
         self.target = target
         self.plain = hashlib.sha256()
         self.packed = hashlib.sha256()
         target.parent.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            ["zstd", "-q", "-1", "-T1", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["zstd", "-q", f"-{level}", "-T1", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.reader = threading.Thread(target=self.drain)
         self.reader.start()
@@ -149,9 +149,9 @@ class Packer:
         return Blob(digests[0], self.target.stat().st_size, digests[1])
 
 
-def pack(entries: tuple[Entry, ...], target: Path) -> Blob:
-    """A layer of these entries, written to a file. Raises KubeceptionError."""
-    packer = Packer(target)
+def pack(entries: tuple[Entry, ...], target: Path, *, level: int = 1) -> Blob:
+    """A layer of these entries, written to a file packed with zstd at a level. Raises KubeceptionError."""
+    packer = Packer(target, level)
     with tarfile.open(
         fileobj=cast("IO[bytes]", packer), mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK
     ) as archive:

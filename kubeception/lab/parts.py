@@ -289,14 +289,14 @@ class Source:
         raise UsageError(message, hint="give one of them, or a folder that holds the binaries")
 
 
-def obtain(source: Source, cache: Path, report: Report) -> Path:
+def obtain(source: Source, cache: Path, report: Report, wanted: Sequence[Part] = PARTS) -> Path:
     """Complete the cache's bin folder, and return it. Raises KubeceptionError.
 
     A part that is in place is left alone, and each finished one stays, so a killed run goes on where it was.
     """
     store = Cache(cache)
     store.folder.mkdir(parents=True, exist_ok=True)
-    lacking = [part for part in PARTS if not store.holds(part)]
+    lacking = [part for part in wanted if not store.holds(part)]
     if source.folder:
         lacking = [part for part in lacking if not copied(part, source.folder, store, report)]
     published = [part for part in lacking if part.downloads]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Repository:
         """Whether a blob is there."""
         with self.request("HEAD", f"blobs/{digest}") as response:
             return response.status == 200
+
+    def pull(self, digest: str, file: Path) -> None:
+        """Download a blob. Raises ApiError."""
+        with self.request("GET", f"blobs/{digest}") as response, file.open("wb") as out:
+            self.expect(200, response, f"downloading {digest}")
+            shutil.copyfileobj(response, out, 1 << 20)
 
     def push_file(self, digest: str, file: Path) -> None:
         """Upload a blob that is not there. Raises ApiError."""

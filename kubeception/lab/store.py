@@ -29,6 +29,11 @@ class Store:
         return self.work / "containerd.sock"
 
     @property
+    def ctr(self) -> tuple[str, ...]:
+        """The beginning of a command line to it."""
+        return (str(self.programs / "ctr"), "-a", str(self.socket), "-n", "k8s.io")
+
+    @property
     def config(self) -> str:
         """The text of its configuration: no pods, only images."""
         return f"""\
@@ -55,9 +60,10 @@ address = "{self.socket}.ttrpc"
             for image in images:
                 pull = ("pull", "--hosts-dir", str(hosts), "--platform", "linux/amd64", image)
                 for arguments in (pull, ("label", image, *PINNED)):
-                    argv = [str(self.programs / "ctr"), "-a", str(self.socket), "-n", "k8s.io"]
-                    argv += ["images", *arguments]
+                    argv = [*self.ctr, "images", *arguments]
                     run(argv, report, doing=f"putting {image} into the node's store")
+            argv = [*self.ctr, "content", "prune", "references"]
+            run(argv, report, doing="removing packed layers, which are unpacked by now")
 
     @contextmanager
     def running(self, patience: float = 20.0) -> Iterator[None]:

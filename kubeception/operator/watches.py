@@ -7,9 +7,10 @@ from typing import Final
 from kubeception import names
 from kubeception.engine.changes import Changes, Place
 from kubeception.kube.client import Cluster, Object
+from kubeception.kube.kinds import Kind
 from kubeception.kube.watch import Watch
 
-OWN: Final = frozenset({"ConfigMap", "EndpointSlice", "Pod", "Secret"})
+OWN: Final = frozenset({"ConfigMap", "EndpointSlice", "Pod", "Secret", "ServiceAccount"})
 """Read in a tenant's namespaces only: cluster-wide they would be everybody's."""
 
 Told = Callable[[str, Object], None]
@@ -66,16 +67,16 @@ class TenantChanges(Changes):
     def watch_all(
         self,
         cluster: Cluster,
-        kinds: Iterable[str],
+        kinds: Iterable[str | Kind],
         namespace: str = "",
         *,
         labels: str = "",
         fields: str = "",
         only: Callable[[Object], bool] | None = None,
     ) -> None:
-        own = []
+        own: list[str | Kind] = []
         for kind in kinds:
-            if cluster is self._shared.host and kind not in OWN:
+            if cluster is self._shared.host and isinstance(kind, str) and kind not in OWN:
                 self._shared.watch(kind)
             else:
                 own.append(kind)

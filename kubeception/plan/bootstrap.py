@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from kubeception.api.v1alpha1 import NodePool
+from kubeception.api.v1alpha1 import ROOT_KEYS, NodePool
 from kubeception.plan.facts import Object
 from kubeception.plan.render import text
+from kubeception.plan.way import RULES
 
 if TYPE_CHECKING:
     from kubeception.plan.context import PlanContext
@@ -28,6 +29,10 @@ NO_POD_NETWORK: Final = (
     ("systemctl", "restart", "containerd.service"),
 )
 """The node image's containerd makes a pod network of the node's range, unless the tenant brings its own."""
+GROW: Final = ("sh", "-c", 'resize2fs "$(findmnt --noheadings --output SOURCE /)"')
+"""The root file system of our disk image takes all of the disk it is on, while it is in use."""
+READ_NETWORK: Final = ("networkctl", "reload")
+"""What cloud-init writes of the network comes when networkd, which waits for nobody, has begun."""
 TOKEN_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
 TOKEN_NAMESPACE: Final = "kube-system"
 
@@ -59,8 +64,11 @@ class Bootstrap:
         said = asdict(self)
         return json.dumps({"podNetwork": said.pop("pod_network"), **said})
 
-    def on_systemd(self) -> "Bootstrap":
-        """This for our disk image, whose systemd repeats what didn't go well."""
+    def on_systemd(self, way: str = "") -> "Bootstrap":
+        """This for our disk image, whose systemd repeats what didn't go well; `way` leads to the API server.
+
+        Its sshd runs where somebody has a key to it, and only there.
+        """
         units: tuple[str, ...] = ("kubeadm-join.service", "node-address.service")
         files = [File(UNIT.format(unit), _text(f"{unit}.j2")) for unit in units]
         address = _text("node-address.py.j2", machine=self.hostname)
@@ -70,8 +78,13 @@ class Bootstrap:
             lines = "".join(f"{shlex.join(command)}\n" for command in self.after)
             files.append(File("/usr/local/sbin/user-commands", lines, "0700"))
             files.append(File(UNIT.format(units[-1]), _text(f"{units[-1]}.j2")))
+        if any(file.path == ROOT_KEYS for file in self.files):
+            units += ("ssh.service",)
         start = ("systemctl", "--no-block", "start", *units)
-        before = () if self.pod_network else NO_POD_NETWORK
+        before: tuple[tuple[str, ...], ...] = () if self.pod_network else NO_POD_NETWORK
+        if way:  # at each boot: cloud-init's early commands are repeated
+            files.append(File(RULES, way))
+            before = (("nft", "-f", RULES), *before)
         return replace(self, files=(*self.files, *files), commands=(*before, start))
 
     def cloud_config(self) -> str:
@@ -108,6 +121,7 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
     user = pool.spec.user_data
     files = [
         *(File(file.path, file.content, file.mode) for file in user.files),
+        *_keys(user.ssh_authorized_keys),
         File(DISCOVERY, json.dumps(ctx.pki.bootstrap_kubeconfig(token)), "0600"),
         File(JOIN, json.dumps(join_configuration(pool, machine)), "0600"),
         File(f"{PATCHES}/kubeletconfiguration0+merge.json", json.dumps(kubelet_patch(pool))),
@@ -123,7 +137,13 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
         ]
     commands = (("kubeadm", "join", "--config", JOIN), ("rm", "-f", DISCOVERY))
     after = (*_installation(user.packages), *user.commands)
-    return Bootstrap(machine, tuple(files), commands, after, ctx.spec.networking.cni != "none")
+    return Bootstrap(machine, tuple(files), commands, after, ctx.spec.networking.cni == "flannel")
+
+
+def _keys(lines: Sequence[str]) -> Iterator[File]:
+    """Who may log in as root."""
+    if lines:
+        yield File(ROOT_KEYS, "".join(f"{line}\n" for line in lines), "0600")
 
 
 def _installation(packages: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from kubeception import names
-from kubeception.api.v1alpha1 import NodePool, TenantCluster, TenantClusterSpec
+from kubeception.api.v1alpha1 import NodePool, RootDisk, TenantCluster, TenantClusterSpec
 from kubeception.plan.endpoint import Endpoint, endpoint_of
-from kubeception.plan.facts import Facts, Object
+from kubeception.plan.facts import Facts, Object, bears
 from kubeception.plan.keys import KeySource
 from kubeception.plan.network import NetworkPlan, plan_network
 from kubeception.plan.pki import Pki
@@ -74,7 +74,23 @@ class PlanContext:
     def permits(self, guard: str) -> bool:
         """Whether the TenantCluster's namespace bears a label, `true`, that its host's administrators alone can set."""
         space = self.facts.seen("Namespace", "", self.cluster.namespace) or {"metadata": {}}
-        return bool(space["metadata"].get("labels", {}).get(guard) == "true")
+        return bears(space, guard)
+
+    @property
+    def host_classes(self) -> list[str]:
+        """StorageClasses of the host that are asked for, and that it offers."""
+        asked = {c.host_storage_class for c in self.spec.storage.classes}
+        return sorted(asked & {*self.facts.host.offered_classes})
+
+    @property
+    def root_classes(self) -> list[str]:
+        """StorageClasses of the host that machines have their root disks on; an empty one where none is named."""
+        options = (pool.spec.kubevirt for pool in self.pools)
+        return sorted({self.root_class(o.root_disk) for o in options if o and o.root_disk})
+
+    def root_class(self, disk: RootDisk) -> str:
+        """StorageClass of the host that a root disk is on: the one it names, or else the host's default one."""
+        return disk.storage_class_name or self.facts.host.default_storage_class
 
     @property
     def pod_nodes(self) -> bool:

@@ -32,12 +32,30 @@ class HostFacts:
     tenant_cidrs: tuple[str, ...] = ()
     """Pod and service ranges that other tenants hold (annotations of their namespaces)."""
     default_storage_class: str = ""
+    offered_classes: tuple[str, ...] = ()
+    """StorageClasses its administrators let tenants have volumes of."""
+    data_volumes: bool = False
+    """Whether it serves DataVolumes (CDI)."""
     registry_mirror: str = ""
     """`host:port` of the registry nodes use as mirror (KEP-1755, hostFromClusterNetwork)."""
     operator: bool = False
     """Whether an operator is installed, which needs rights of its own in tenants' namespaces."""
     depth: int = 0
     """How many hosts are above this one."""
+
+
+def bears(obj: Object, label: str) -> bool:
+    """Whether an object bears a label with the value `true`."""
+    return bool(obj["metadata"].get("labels", {}).get(label) == "true")
+
+
+@dataclass(frozen=True)
+class Referred:
+    """What a spec names and somebody else writes: an object in the namespace of the TenantCluster."""
+
+    found: Object | None = field(default=None, repr=False)
+    problem: str = ""
+    """Why there is none; empty where there is."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,11 @@ class Facts:
     """The tenant's host objects, as its API server last returned them: Secrets, Services …"""
     tenant_objects: Mapping[Key, Object] = field(default_factory=dict, repr=False)
     """Objects of the tenant's own API, as far as they were applied or read in this pass."""
+    manifest: Referred | None = None
+    """The ConfigMap that `networking.manifestRef` names; None where nobody has looked. It is the author's own,
+    so it isn't among `objects`: no label of it means anything."""
+    served: Mapping[tuple[str, str], bool] = field(default_factory=dict, repr=False)
+    """By apiVersion and kind, whether objects are in namespaces: those of the manifest that the tenant's API has."""
 
     def seen(self, kind: str, namespace: str, name: str) -> Object | None:
         """A host object, or None when it doesn't exist (yet)."""

@@ -12,6 +12,7 @@ NODE_ADDRESS: Final = "203.0.113.10"
 API_ADDRESS: Final = "192.0.2.10"
 ETCD_ADDRESS: Final = "192.0.2.11"
 LOAD_BALANCER_ADDRESS: Final = "198.51.100.10"
+GUARDS: Final = (names.ALLOW_INFRA_CLUSTERS, names.ALLOW_POD_NODES, names.ALLOW_SSH_NODES)
 
 
 def offline_facts(cluster: TenantCluster, now: datetime) -> Facts:
@@ -23,6 +24,8 @@ def offline_facts(cluster: TenantCluster, now: datetime) -> Facts:
         service_cidrs=("10.96.0.0/12",),
         node_addresses=(NODE_ADDRESS,),
         default_storage_class="standard",
+        offered_classes=tuple(c.host_storage_class for c in cluster.spec.storage.classes),
+        data_volumes=True,
     )
     api = _service(namespace, API_SERVICE, API_ADDRESS, {API_PORT: 30443, TUNNEL_PORT: 30132})
     api["status"] = {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_ADDRESS}]}}
@@ -34,7 +37,7 @@ def _home(cluster: TenantCluster) -> Object:
     """The namespace of the TenantCluster, where everything is allowed."""
     meta = {
         "name": cluster.namespace,
-        "labels": {names.ALLOW_POD_NODES: "true", names.ALLOW_SSH_NODES: "true"},
+        "labels": dict.fromkeys(GUARDS, "true"),
     }
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from kubeception import names
 from kubeception.errors import KubeceptionError
 from kubeception.plan import x509
 from kubeception.plan.endpoint import API_SERVICE, ETCD_SERVICE, Endpoint, cluster_ip
@@ -63,6 +64,7 @@ LEAVES: Final = (
     Leaf("konnectivity-agent", "tunnel", "tunnel", _client("konnectivity-agent")),
     Leaf("etcd", "etcd", "etcd", Profile("etcd", server=True, client=True)),
     Leaf("metrics-server", "serving", "serving", Profile("metrics-server", server=True)),
+    Leaf("storage-controller", "client", "client", _client(names.STORAGE)),
     Leaf("engine", "client", "client", _client("kubeception", "system:masters")),
     Leaf("admin", "client", "client", _client("kubernetes-admin", "kubeadm:cluster-admins")),
 )
@@ -76,6 +78,7 @@ TRUST: Final[Mapping[str, tuple[str, ...]]] = {
     "konnectivity-agent": ("tunnel",),
     "etcd": ("etcd",),
     "metrics-server": ("serving", "kubelet-serving"),
+    "storage-controller": ("serving",),
     "engine": ("serving",),
     "admin": ("serving",),
 }

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeception.plan.bootstrap import PATCHES, Bootstrap, File
-from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT, Endpoint
-from kubeception.plan.network import ipv4
+from kubeception.plan.endpoint import Endpoint
 from kubeception.plan.render import text
+from kubeception.plan.way import RULES, forward
 
 OWN: Final = "/etc/kubeception"
 
@@ -24,7 +24,7 @@ def _lines(boot: Bootstrap, way: str) -> Iterator[tuple[str, ...]]:
     files = [*boot.files, File(f"{OWN}/pods.conflist", text("pods.conflist", {}))]
     if way:
         unit = text("kubeception-endpoint.service", {})
-        files.append(File(f"{OWN}/endpoint.nft", way))
+        files.append(File(RULES, way))
         files.append(File("/etc/systemd/system/kubeception-endpoint.service", unit))
     yield "begin", boot.hostname
     for file in files:
@@ -41,18 +41,3 @@ def _lines(boot: Bootstrap, way: str) -> Iterator[tuple[str, ...]]:
     for command in boot.after:
         yield "once", *command
     yield "end", "done", "0"
-
-
-def forward(endpoint: Endpoint) -> str:
-    """Nftables rules that lead to the API server and its tunnel from outside the host; empty where none are needed."""
-    if endpoint.host == endpoint.cluster_ip or ipv4(endpoint.host) is None:
-        return ""
-    values = {
-        "inside": endpoint.cluster_ip,
-        "outside": endpoint.host,
-        "api_port": API_PORT,
-        "outside_api_port": endpoint.port,
-        "tunnel_port": TUNNEL_PORT,
-        "outside_tunnel_port": endpoint.tunnel_port,
-    }
-    return text("endpoint.nft.j2", values)

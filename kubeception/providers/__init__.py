@@ -6,6 +6,7 @@ from kubeception.api.v1alpha1 import NodePool
 from kubeception.errors import UsageError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
+from kubeception.plan.site import site_of
 from kubeception.providers.base import Machine, NodeProvider
 from kubeception.providers.kubevirt import KubeVirt
 from kubeception.providers.pod import PodProvider
@@ -34,6 +35,6 @@ def machines(objects: Iterable[Object]) -> list[Machine]:
 
 def preflight(host: Cluster, pools: Iterable[NodePool]) -> None:
     """Raise KubeceptionError, naming what to install, when the host can't run the machines of these pools."""
-    wanted = {pool.spec.provider for pool in pools if pool.spec.replicas}
+    wanted = {p.spec.provider for p in pools if p.spec.replicas and site_of(p) is None}
     for name in sorted(wanted):
         provider(name).preflight(host)

@@ -1,6 +1,6 @@
 """What a node provider is: it says how a machine is made and what has become of it; others decide and write."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,8 @@ class Phase(StrEnum):
     ENDED = "Ended"
     """It won't come back: it is to be replaced."""
     REMOVING = "Removing"
+    UNKNOWN = "Unknown"
+    """Where it is doesn't answer: it is neither lost nor to be counted on."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Machine:
     """Of its present life; another one means that its disk is gone."""
     address: str = ""
     """Where the host and other machines reach it."""
+    address6: str = ""
+    """The same by IPv6; empty where it has no such address."""
     host_node: str = ""
     provider: str = ""
     """Name of the provider it is of."""
@@ -55,7 +59,11 @@ class Machine:
     idle_since: datetime | None = None
     """Since when nobody needs its node."""
     evicted: bool = False
-    """Whether the host wants its node without it."""
+    """Whether the host wants its node without it, and doesn't move it."""
+    moving: bool = False
+    """Whether it goes to another node of the host, as it runs."""
+    site: str = ""
+    """The record of where it is; empty: in the host."""
 
     def ended(self, message: str) -> "Machine":
         """This machine, found to be beyond use."""
@@ -111,6 +119,14 @@ class NodeProvider(Protocol):
         """`spec.providerID` of the machine's node."""
         ...
 
+    def node_annotations(self, ctx: PlanContext) -> Mapping[str, str]:
+        """What others look for on the machines' nodes."""
+        return {}
+
+    def explain(self, host: Cluster, ctx: PlanContext, machine: Machine) -> Machine:
+        """A machine that doesn't run yet, with what is only found out of it where somebody wants to know."""
+        return machine
+
     def tend(self, host: Cluster, ctx: PlanContext) -> list[Callable[[], None]]:
         """What the host doesn't do by itself for the machines there are: calls that may be made at the same time."""
         return []
@@ -122,13 +138,26 @@ class NodeProvider(Protocol):
         return []
 
 
-def require(ctx: PlanContext, pool: NodePool, guard: str) -> None:
+def first_ipv6(addresses: Iterable[str]) -> str:
+    """The first IPv6 address among these; empty where there is none."""
+    return next((each for each in addresses if ":" in each), "")
+
+
+def resolvers(ctx: PlanContext) -> Object:
+    """Of a pod or a virtual machine, where its names come from: not from the host cluster, unless that is asked for."""
+    networking = ctx.spec.networking
+    if networking.nameservers:
+        return {"dnsPolicy": "None", "dnsConfig": {"nameservers": list(networking.nameservers)}}
+    return {"dnsPolicy": "ClusterFirst" if networking.host_dns else "Default"}
+
+
+def require(ctx: PlanContext, pool: NodePool, guard: str, field: str = "") -> None:
     """Raise SpecError unless an administrator of the host has allowed such nodes, by a label of the namespace."""
     if ctx.permits(guard):
         return
-    namespace = pool.namespace
+    namespace, at = pool.namespace, field or f"spec.provider: {pool.spec.provider}"
     raise SpecError(
-        [f"spec.provider: {pool.spec.provider}: nodes of this kind are not allowed in {namespace}"],
+        [f"{at}: nodes of this kind are not allowed in {namespace}"],
         what=f"NodePool {pool.name}",
         hint=f"An administrator of the host allows them: kubectl label namespace {namespace} {guard}=true",
     )

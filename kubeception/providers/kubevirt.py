@@ -2,25 +2,41 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
-from kubeception.errors import KubeceptionError
+from kubeception.errors import KubeceptionError, SpecError
 from kubeception.kube.client import Cluster
-from kubeception.plan.bootstrap import Bootstrap
+from kubeception.plan.bootstrap import GROW, READ_NETWORK, Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
+from kubeception.plan.site import problems, site_of
 from kubeception.plan.versions import image
-from kubeception.providers.base import Machine, NodeProvider, Phase, marks
+from kubeception.plan.way import forward
+from kubeception.providers import migration, volume
+from kubeception.providers.base import (
+    Machine,
+    NodeProvider,
+    Phase,
+    first_ipv6,
+    marks,
+    require,
+    resolvers,
+)
 
 INTERFACE: Final = "default"
 CONSOLE_CONTAINER: Final = "guest-console-log"
 """Container of the virt-launcher pod whose log is the serial console."""
+
+VM_NAMESPACE: Final = "cluster.x-k8s.io/cluster-namespace"
+"""Annotation of a Node by which, beside its provider id, others of KubeVirt's world find its VirtualMachine."""
 
 VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -39,8 +55,10 @@ TROUBLES: Final[Mapping[str, tuple[Reason, str]]] = {
     "ErrorPvcNotFound": (Reason.VOLUME_PENDING, "a volume claim it names is missing"),
     "ErrorUnschedulable": (Reason.UNSCHEDULABLE, "no host node has room for it"),
     "ImagePullBackOff": (Reason.IMAGE_NOT_PULLED, "its disk image can't be pulled"),
+    "Provisioning": (Reason.IN_PROGRESS, "its disk is being filled"),
+    "WaitingForVolumeBinding": (Reason.IN_PROGRESS, "its volume waits for a host node"),
 }
-"""What `printableStatus` says of a machine that doesn't start."""
+"""What `printableStatus` says of a machine that doesn't start, or not yet."""
 CONDITIONS: Final[Mapping[tuple[str, str], Reason]] = {
     ("Failure", "True"): Reason.MACHINE_NOT_STARTED,
     ("PodScheduled", "False"): Reason.UNSCHEDULABLE,
@@ -52,7 +70,11 @@ class KubeVirt(NodeProvider):
     """VirtualMachines of the host cluster."""
 
     name: ClassVar[str] = "kubevirt"
-    kinds: ClassVar[tuple[str, ...]] = ("VirtualMachine", "VirtualMachineInstance")
+    kinds: ClassVar[tuple[str, ...]] = (
+        "VirtualMachine",
+        "VirtualMachineInstance",
+        migration.KIND,
+    )
     selector: ClassVar[str] = ""
     head_start: ClassVar[timedelta] = timedelta(seconds=10)
 
@@ -85,32 +107,56 @@ class KubeVirt(NodeProvider):
         if not any(r["name"] == "virtualmachines" for r in json.loads(served)["resources"]):
             raise KubeceptionError(f"{host.title}: KubeVirt there serves no VirtualMachines")
 
+    def check(self, ctx: PlanContext, pool: NodePool) -> None:
+        volume.check(ctx, pool)
+        if site_of(pool) is None:
+            return
+        require(ctx, pool, names.ALLOW_INFRA_CLUSTERS, "spec.kubevirt.infraKubeconfigSecretRef")
+        if found := list(problems(ctx.spec.exposure, [pool])):
+            raise SpecError(found, what=f"NodePool {pool.name}")
+
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
     ) -> list[Object]:
+        site = site_of(pool)
+        namespace = site.namespace if site else ctx.nodes_namespace
+        way = forward(ctx.endpoint) if site and ctx.endpoint else ""
         labels = {names.MACHINE_LABEL: machine, names.POOL_LABEL: pool.name}
+        if site:
+            labels[names.SITE_LABEL] = site.name
         options = pool.spec.kubevirt or KubeVirtOptions()
-        seed = {
+        disk = options.image or image("node-disk", ctx.version_of(pool))
+        data = {"userdata": _on_disk(boot.on_systemd(way), options).cloud_config()}
+        if options.network_data:
+            data["networkdata"] = options.network_data
+        seed: Object = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": machine, "namespace": ctx.nodes_namespace, "labels": labels},
-            "stringData": {"userdata": boot.on_systemd().cloud_config()},
+            "metadata": {"name": machine, "namespace": namespace, "labels": labels},
+            "stringData": data,
         }
         vm = manifest(
             "kubevirt/vm.yaml.j2",
             {
                 "machine": machine,
-                "namespace": ctx.nodes_namespace,
+                "namespace": namespace,
                 "labels": {**labels, names.CLUSTER_LABEL: ctx.id},
                 "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
-                "image": options.image or image("node-disk", ctx.version_of(pool)),
+                "image": disk,
             },
         )
         if options.image is None:
             vm["spec"]["template"]["spec"]["domain"]["firmware"] = {
-                "kernelBoot": kernel_boot(image("node-disk", ctx.version_of(pool)))
+                "kernelBoot": kernel_boot(disk, configured=bool(options.network_data))
             }
+        vm["spec"]["template"]["spec"] |= resolvers(ctx)
         _configure(vm["spec"], options)
+        if options.root_disk:
+            _fill(vm["spec"], volume.template(ctx, machine, disk, options.root_disk))
+        if options.network_data:
+            _network(vm["spec"], machine)
+        if options.eviction == migration.LIVE:
+            vm["metadata"]["annotations"] = {names.EVICTION_ANNOTATION: migration.LIVE}
         return [seed, vm]
 
     def machines(self, objects: Iterable[Object]) -> list[Machine]:
@@ -118,14 +164,43 @@ class KubeVirt(NodeProvider):
         instances = {
             obj["metadata"]["name"]: obj for obj in known if obj["kind"] == "VirtualMachineInstance"
         }
+        moves = migration.by_machine(known)
         return [
-            _machine(obj, instances.get(obj["metadata"]["name"]))
+            _machine(obj, instances.get(name := obj["metadata"]["name"]), moves.get(name, ()))
             for obj in known
             if obj["kind"] == "VirtualMachine" and names.MACHINE_LABEL in _labels(obj)
         ]
 
     def provider_id(self, ctx: PlanContext, machine: str) -> str:
-        return f"kubevirt://{ctx.nodes_namespace}/{machine}"
+        return f"kubevirt://{machine}"
+
+    def node_annotations(self, ctx: PlanContext) -> Mapping[str, str]:
+        return {VM_NAMESPACE: ctx.nodes_namespace}
+
+    def explain(self, host: Cluster, ctx: PlanContext, machine: Machine) -> Machine:
+        vm = ctx.facts.seen("VirtualMachine", ctx.nodes_namespace, machine.name)
+        if vm is None or "dataVolumeTemplates" not in vm["spec"]:
+            return machine
+        found = host.get("DataVolume", machine.name, ctx.nodes_namespace)
+        if found is None or (said := volume.state(found)) is None:
+            return machine
+        return replace(machine, reason=said[0], message=said[1])
+
+    def tend(self, host: Cluster, ctx: PlanContext) -> list[Callable[[], None]]:
+        mine = [o for key, o in ctx.facts.objects.items() if key[1] == ctx.nodes_namespace]
+        pools = [pool.name for pool in ctx.pools if not pool.spec.paused]
+        return [partial(_create, host, wanted) for wanted in migration.due(mine, pools)]
+
+
+def _create(host: Cluster, obj: Object) -> None:
+    host.create(obj)
+
+
+def _on_disk(boot: Bootstrap, options: KubeVirtOptions) -> Bootstrap:
+    """What is done besides on our own disk; those of others see to it themselves."""
+    wanted = ((READ_NETWORK, options.network_data), (GROW, options.root_disk))
+    first = [command for command, asked in wanted if asked and options.image is None]
+    return replace(boot, commands=(*first, *boot.commands))
 
 
 def _configure(spec: Object, options: KubeVirtOptions) -> None:
@@ -156,6 +231,20 @@ def _configure(spec: Object, options: KubeVirtOptions) -> None:
         template["volumes"].append({"name": name, "emptyDisk": {"capacity": disk.size}})
 
 
+def _fill(spec: Object, data_volume: Object) -> None:
+    """Have a VirtualMachine's root disk on a volume that comes and goes with it."""
+    root, *_ = spec["template"]["spec"]["volumes"]
+    spec["dataVolumeTemplates"] = [data_volume]
+    del root["containerDisk"]
+    root["dataVolume"] = {"name": data_volume["metadata"]["name"]}
+
+
+def _network(spec: Object, secret: str) -> None:
+    """Say where a VirtualMachine's network data is."""
+    _, seed, *_ = spec["template"]["spec"]["volumes"]
+    seed["cloudInitNoCloud"]["networkDataSecretRef"] = {"name": secret}
+
+
 def unsafe(kubevirt: Object) -> str:
     """The version of an installation that is older than SAFE; empty where it isn't, or says none."""
     version = str(kubevirt.get("status", {}).get("observedKubeVirtVersion", ""))
@@ -163,20 +252,26 @@ def unsafe(kubevirt: Object) -> str:
     return version if found and tuple(map(int, found.groups())) < SAFE else ""
 
 
-def kernel_boot(disk: str) -> Object:
-    """How a machine starts from our own disk image: without firmware and boot loader, seconds sooner."""
+def kernel_boot(disk: str, *, configured: bool = False) -> Object:
+    """How a machine starts from our own disk image: without firmware and boot loader, seconds sooner.
+
+    Whether cloud-init may configure its network is said here: nothing else would keep it from doing so.
+    """
+    network = "" if configured else " network-config=disabled"
     container = {
         "image": disk,
         "imagePullPolicy": "IfNotPresent",
         "kernelPath": "/boot/vmlinux",
         "initrdPath": "/boot/initrd",
     }
-    return {"container": container, "kernelArgs": "console=ttyS0 loglevel=4 net.ifnames=0 rw"}
+    arguments = f"console=ttyS0 loglevel=4 net.ifnames=0{network} rw"
+    return {"container": container, "kernelArgs": arguments}
 
 
-def _machine(vm: Object, vmi: Object | None) -> Machine:
+def _machine(vm: Object, vmi: Object | None, migrations: Iterable[Object] = ()) -> Machine:
     meta, status = vm["metadata"], vm.get("status", {})
     phase, message = _phase(vm, vmi)
+    asked = migration.eviction(vm, vmi, migrations)
     reason, trouble = (None, "") if phase is not Phase.PENDING else _trouble(status)
     return Machine(
         name=meta["name"],
@@ -186,11 +281,13 @@ def _machine(vm: Object, vmi: Object | None) -> Machine:
         uid=meta["uid"],
         instance=vmi["metadata"]["uid"] if vmi else "",
         address=_address(vmi),
+        address6=first_ipv6(_interface(vmi).get("ipAddresses") or ()),
         host_node=(vmi or {}).get("status", {}).get("nodeName", ""),
         provider=KubeVirt.name,
-        message=message or trouble,
+        message=message or trouble or asked.message,
         reason=reason,
-        evicted=bool((vmi or {}).get("status", {}).get("evacuationNodeName")),
+        evicted=asked.leaves,
+        moving=asked.moves or asked.due,
         **marks(vm),
     )
 
@@ -223,11 +320,13 @@ def _trouble(status: Object) -> tuple[Reason | None, str]:
 
 
 def _address(vmi: Object | None) -> str:
+    return str(_interface(vmi).get("ipAddress", ""))
+
+
+def _interface(vmi: Object | None) -> Mapping[str, Any]:
+    """The interface by which the machine is reached."""
     interfaces: list[Mapping[str, Any]] = (vmi or {}).get("status", {}).get("interfaces") or []
-    for interface in interfaces:
-        if interface.get("name") == INTERFACE:
-            return str(interface.get("ipAddress", ""))
-    return ""
+    return next((found for found in interfaces if found.get("name") == INTERFACE), {})
 
 
 def _labels(obj: Object) -> Mapping[str, str]:

@@ -12,7 +12,15 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
 from kubeception.plan.versions import image
-from kubeception.providers.base import Machine, NodeProvider, Phase, marks, require
+from kubeception.providers.base import (
+    Machine,
+    NodeProvider,
+    Phase,
+    first_ipv6,
+    marks,
+    require,
+    resolvers,
+)
 
 CONTAINER: Final = "node"
 """Container of the pod; its log is the node's console."""
@@ -56,6 +64,7 @@ class PodProvider(NodeProvider):
                 "image": options.image or image("node", ctx.version_of(pool)),
             },
         )
+        pod["spec"] |= resolvers(ctx)
         limits = {"cpu": options.cpus, "memory": options.memory}
         if limits := {key: value for key, value in limits.items() if value is not None}:
             pod["spec"]["containers"][0]["resources"]["limits"] = limits
@@ -84,6 +93,7 @@ def _machine(pod: Object) -> Machine:
         uid=meta["uid"],
         instance=meta["uid"],
         address=status.get("podIP", ""),
+        address6=first_ipv6(each["ip"] for each in status.get("podIPs") or ()),
         host_node=pod["spec"].get("nodeName", ""),
         provider=PodProvider.name,
         message=message,

@@ -4,7 +4,6 @@ The work itself is done by the machine, in the background: what is seen here is 
 """
 
 import base64
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool, SshMachine
-from kubeception.components.network_policy import forbidden
+from kubeception.components.network_policy import is_the_hosts
 from kubeception.errors import ApiError, KubeceptionError, SpecError, SshError
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import Bootstrap
@@ -56,7 +55,7 @@ class Ssh(NodeProvider):
         problems = [
             f"spec.ssh.machines[{n}].address: {found.address} is one of the host cluster's own"
             for n, found in enumerate(inventory(pool))
-            if _is_the_hosts(ctx, found.address)
+            if is_the_hosts(ctx.facts.host, found.address)
         ]
         if problems:
             raise SpecError(problems, what=f"NodePool {pool.name}")
@@ -139,13 +138,6 @@ def _label(obj: Object, key: str) -> str:
 
 def _annotation(obj: Object, key: str) -> str:
     return str(obj["metadata"].get("annotations", {}).get(key, ""))
-
-
-def _is_the_hosts(ctx: PlanContext, address: str) -> bool:
-    """Whether a request to it would come from within: to the host's pods, Services, nodes or metadata service."""
-    found = ipaddress.ip_address(address)
-    ranges = map(ipaddress.ip_network, forbidden(ctx.facts.host))
-    return found.is_loopback or found.is_multicast or any(found in each for each in ranges)
 
 
 def _free(ctx: PlanContext, pool: NodePool) -> SshMachine | None:

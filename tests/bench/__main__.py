@@ -1,21 +1,30 @@
 """`make bench`: measure the command against the running lab. Figures, never a pass or a fail."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import kubeception
+from kubeception import names
 from tests.bench import memory
 from tests.bench.api import Api
 from tests.bench.figures import Figure, save, table
-from tests.bench.tenant import PROBE, Tenant, moment, until, usable
+from tests.bench.network import BALANCED, latency, rate, servers
+from tests.bench.tenant import PROBE, Tenant, moment, ready_nodes, until, usable
 from tests.commands import all_commands
+from tests.e2e.conftest import Lab
+from tests.e2e.owned import owned
+from tests.e2e.tenant import tenant_in
 
 COMMAND = str(Path(sys.executable).with_name("kubeception"))
 SETTLED = 90
@@ -43,6 +52,14 @@ def all_figures() -> dict[str, Figure]:
         "delete": Figure("delete without workers, to namespaces gone", "s", 10),
         "node": Figure("VirtualMachine object to Ready node", "s", 60),
         "delete_node": Figure("delete with a worker, to namespaces gone", "s"),
+        "pod_node": Figure("pod object to Ready node", "s", 5),
+        "grow": Figure("scale 1 to 3 pod nodes, to all Ready", "s"),
+        "replace": Figure("a pod node killed, to another one Ready", "s"),
+        "pods": Figure("pod to pod over two VMs, rate by the host's", "x"),
+        "exec": Figure("exec through the tunnel, time by the host's", "x"),
+        "latency": Figure("load balancer, latency by a NodePort's", "x"),
+        "rate": Figure("load balancer, rate by a NodePort's", "x"),
+        "owned": Figure("pool of a booted machine over SSH, to Ready node", "s"),
     }
 
 
@@ -161,6 +178,87 @@ class Bench:
         self.figures["node"].take((ready[0] - made).total_seconds())
         self.delete(tenant, self.figures["delete_node"])
 
+    def pod_nodes(self) -> None:
+        """A tenant cluster whose nodes are pods: the first, two more, and another one for one that is killed."""
+        self._made += 1
+        tenant = Tenant(f"bench-{os.getpid()}-{self._made}", self.host)
+        self.run("create", tenant.name, "--workers=0", "--provider=pod")
+        tenant.appear()
+        api = tenant.api(self._node)
+
+        with self.running("scale", tenant.name, "--workers=1"):
+            (first,) = until(tenant.machines)
+            began = time.monotonic()
+            until(lambda: ready_nodes(api) == {first})
+            self.figures["pod_node"].take(time.monotonic() - began)
+        with self.running("scale", tenant.name, "--workers=3") as began:
+            until(lambda: len(ready_nodes(api)) == 3)
+            self.figures["grow"].take(time.monotonic() - began)
+        self.host.delete(f"/api/v1/namespaces/{tenant.nodes_namespace}/pods/{first}")
+        with self.running("scale", tenant.name, "--workers=3") as began:
+            until(lambda: len(ready_nodes(api) - {first}) == 3)
+            self.figures["replace"].take(time.monotonic() - began)
+        self.delete(tenant, self.figures["delete_node"])
+
+    def owned(self, lab: Lab) -> None:
+        """A tenant cluster whose node is a machine that was there before, booted and waiting."""
+        self._made += 1
+        tenant = Tenant(f"bench-{os.getpid()}-{self._made}", self.host)
+        pool: dict[str, Any] = {
+            "apiVersion": names.API_VERSION,
+            "kind": "NodePool",
+            "metadata": {"name": tenant.name},
+            "spec": {"clusterRef": {"name": tenant.name}, "provider": "ssh", "replicas": 1},
+        }
+        self.run("create", tenant.name, "--workers=0")
+        tenant.appear()
+        api = tenant.api(self._node)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            owned(lab, Path(folder) / "machine") as machine,
+            machine.lent(lab, tenant.name) as pool["spec"]["ssh"],
+        ):
+            machine.wait()
+            document = Path(folder) / "pool.json"
+            document.write_text(json.dumps(pool))
+            with self.running("apply", f"--filename={document}") as began:
+                until(lambda: ready_nodes(api))
+                self.figures["owned"].take(time.monotonic() - began)
+            self.delete(tenant, self.figures["delete_node"])
+
+    def network(self, lab: Lab) -> None:
+        """Two virtual machines with a pod each, beside two pods of the host."""
+        self._made += 1
+        name = f"bench-{os.getpid()}-{self._made}"
+        with tempfile.TemporaryDirectory() as folder:
+            tenant = tenant_in(lab, Path(folder), name)
+            tenant.run("create", name, "--workers=2")
+            with servers(lab.kubectl) as host, servers(tenant.kubectl) as mine:
+                self.figures["pods"].take(mine.fetch() / host.fetch())
+                self.figures["exec"].take(mine.command() / host.command())
+                tenant.kubectl("apply", "-f", "-", stdin=BALANCED)
+                tenant.run("scale", name, "--workers=2")
+                ingress = "jsonpath={.status.loadBalancer.ingress[0].ip}"
+                address = until(lambda: tenant.kubectl("get", "service", "bench", "-o", ingress))
+                space = lab.kubectl(
+                    "get", "tc", name, "-o", "jsonpath={.status.controlPlaneNamespace}"
+                )
+                port = "jsonpath={.items[?(@.spec.type=='LoadBalancer')].spec.ports[0].nodePort}"
+                node_port = int(lab.kubectl("get", "services", "-n", space, "-o", port))
+                self.figures["latency"].take(latency(address, 80) / latency(self._node, node_port))
+                self.figures["rate"].take(rate(address, 80) / rate(self._node, node_port))
+            tenant.run("delete", name)
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[float]:
+        """The command, while the block looks at what it does; since when it runs. It must end well."""
+        began = time.monotonic()
+        argv = [COMMAND, *args]
+        with subprocess.Popen(argv, env=self._environment, stdout=sys.stderr.fileno()) as process:
+            yield began
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, argv)
+
 
 def main() -> None:
     """Measure, print, write."""
@@ -168,6 +266,9 @@ def main() -> None:
     parser.add_argument("--creates", type=int, default=20, help="with ephemeral etcd; default 20")
     parser.add_argument("--volumes", type=int, default=5, help="with a volume; default 5")
     parser.add_argument("--workers", type=int, default=3, help="virtual machines; default 3")
+    parser.add_argument("--pods", type=int, default=5, help="tenants with pod nodes; default 5")
+    parser.add_argument("--owned", type=int, default=1, help="machines over SSH; default 1")
+    parser.add_argument("--networks", type=int, default=1, help="pairs of machines; default 1")
     parser.add_argument("--lab", default="lab", help="name of the lab; default lab")
     parser.add_argument("--output", type=Path, help="default bench-<time>.json")
     args = parser.parse_args()
@@ -201,6 +302,13 @@ def main() -> None:
                 bench.delete(tenant, figures["delete"])
             for _ in range(args.workers):
                 bench.worker()
+            for _ in range(args.pods):
+                bench.pod_nodes()
+            lab = Lab(args.lab, dict(os.environ))
+            for _ in range(args.owned):
+                bench.owned(lab)
+            for _ in range(args.networks):
+                bench.network(lab)
         finally:
             print(table(figures.values()))
             now = datetime.now(UTC)

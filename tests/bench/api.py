@@ -46,6 +46,10 @@ class Api:
         """Whether the object could be made."""
         return self._request("POST", path, json.dumps(body)) is not None
 
+    def delete(self, path: str) -> bool:
+        """Whether what is at `path` could be marked for deletion, or was gone; it gets no time to end."""
+        return self._request("DELETE", f"{path}?gracePeriodSeconds=0") is not None
+
     def ready(self) -> bool:
         """Whether /readyz says ok."""
         return self._request("GET", "/readyz") == b"ok"

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from kubeception import names
+from kubeception.engine.observe import is_ready
 from tests.bench.api import Api
 
 T = TypeVar("T")
@@ -69,6 +70,11 @@ class Tenant:
         seen = self.host.get(f"/api/v1/namespaces/{self.namespace}/pods")
         return seen["items"] if seen else []
 
+    def machines(self) -> list[str]:
+        """The names of its nodes' pods."""
+        seen = self.host.get(f"/api/v1/namespaces/{self.nodes_namespace}/pods")
+        return [pod["metadata"]["name"] for pod in seen["items"]] if seen else []
+
     def restarts(self) -> int:
         """How often containers of its control plane were started again."""
         return sum(
@@ -118,6 +124,12 @@ def usable(api: Api) -> bool:
         and api.get(f"{core}/serviceaccounts/default")
         and api.get(f"{core}/configmaps/kube-root-ca.crt")
     )
+
+
+def ready_nodes(api: Api) -> set[str]:
+    """The nodes that are Ready."""
+    found = api.get("/api/v1/nodes") or {"items": []}
+    return {node["metadata"]["name"] for node in found["items"] if is_ready(node)}
 
 
 def moment(stamp: str) -> datetime:

@@ -63,11 +63,21 @@ class Lab:
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints; fails the test when it fails."""
-        argv = [str(programs() / "kubectl"), "--kubeconfig", str(self.kubeconfig), *words]
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+        done = self._kubectl(words, stdin)
         if done.returncode:
             pytest.fail(f"kubectl {' '.join(words)}: {done.stderr}")
         return done.stdout
+
+    def refused(self, *words: str, stdin: str = "") -> str:
+        """Why kubectl fails; fails the test when it doesn't."""
+        done = self._kubectl(words, stdin)
+        if not done.returncode:
+            pytest.fail(f"kubectl {' '.join(words)}: {done.stdout}")
+        return done.stderr
+
+    def _kubectl(self, words: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
+        argv = [str(programs() / "kubectl"), "--kubeconfig", str(self.kubeconfig), *words]
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
 
 
 def programs() -> Path:

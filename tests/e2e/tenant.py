@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,14 @@ class Tenant:
 
 
 def assert_pods_exchange_64_kib(tenant: Tenant) -> None:
-    """Each way between the Deployment's two pods, on two nodes: more than a packet, whatever the MTU is."""
-    (one, _, at_one), (two, _, at_two) = tenant.pods()
-    for here, there, address in ((one, two, at_two), (two, one, at_one)):
+    """Each way between the Deployment's pods, each on a node of its own: more than a packet, whatever the MTU is."""
+    pods = tenant.pods()
+    assert len({node for _, node, _ in pods}) == len(pods) > 1
+    for (here, at, _), (there, to, address) in permutations(pods, 2):
         fetch = f"wget -T 20 -qO- http://{address}:8080/blob | sha256sum"
         got = tenant.kubectl("exec", here, "--", "sh", "-c", fetch)
         sent = tenant.kubectl("exec", there, "--", "sh", "-c", "sha256sum < /tmp/www/blob")
-        assert got == sent
+        assert got == sent, f"from {at} to {to}"
 
 
 def assert_the_service_reaches_all(tenant: Tenant) -> None:

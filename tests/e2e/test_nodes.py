@@ -24,6 +24,7 @@ from tests.e2e.tenant import (
 from tests.integration.servers import certificate
 
 POD_NODE_SECONDS = 60
+BUSYBOX = image("busybox")
 LIMITED = """\
 apiVersion: kubeception.io/v1alpha1
 kind: NodePool
@@ -135,6 +136,18 @@ class TestPods:
 
     def test_a_service_reaches_both_by_its_name(self, tenant: Tenant) -> None:
         assert_the_service_reaches_all(tenant)
+
+    def test_names_of_the_host_are_the_hosts(self, tenant: Tenant) -> None:
+        """The same name in both: a pod gets the tenant's answer, a node none, a pod of the host the host's."""
+        name, jsonpath = "kubernetes.default.svc.cluster.local", "jsonpath={.spec.clusterIP}"
+        service = ("get", "service", "kubernetes", "-o", jsonpath)
+        pod, node, _ = tenant.pods()[0]
+        assert tenant.kubectl(*service) in tenant.kubectl("exec", pod, "--", "nslookup", name)
+        ask = ("sh", "-c", f"getent hosts {name} || echo unknown")
+        found = tenant.lab.kubectl("exec", "-n", namespace_of(tenant.lab, node), node, "--", *ask)
+        assert found == "unknown\n"
+        run = ("run", "names", "--rm", "-i", "--quiet", "--restart=Never", f"--image={BUSYBOX}")
+        assert tenant.lab.kubectl(*service) in tenant.lab.kubectl(*run, "--", "nslookup", name)
 
     def test_logs_and_console(self, tenant: Tenant) -> None:
         for name, _, _ in tenant.pods():

@@ -31,6 +31,8 @@ kind: NodePool
 metadata: {name: acme-metal}
 spec: {clusterRef: {name: acme}, replicas: 1, provider: ssh, ssh: {machines: [{address: 198.51.100.8}]}}
 """
+IMAGE: Final = "docker.io/library/busybox:1.36"
+API: Final = "kubernetes.default.svc.cluster.local"
 GIVEN: Final = "secret/acme-key role/acme-key rolebinding/acme-key"
 """What the pages have somebody make in the host."""
 
@@ -85,7 +87,6 @@ class TestPages:
     def test_nodes_that_are_pods(self, owner: Owner) -> None:
         said = owner.follow_page("nodes.md", "Pods")
         assert "starting kubelet" in said
-        owner.must("kubeception delete try")
 
     def test_pools(self, owner: Owner) -> None:
         owner.must("kubeception create acme --provider pod --workers 1 --no-merge")
@@ -96,6 +97,12 @@ class TestPages:
         assert (spec["replicas"], spec["paused"]) == (3, True)
         ready = owner.must("kubeception nodes acme")
         assert sum("Ready" in line.split() for line in ready) == 3  # 1 and 2: nobody worked since
+        for name in ("try", "acme"):  # whose nodes are on the same node of the host
+            kubectl = f"kubeception connect {name} -- kubectl"
+            owner.must(f"{kubectl} run probe --image {IMAGE} -- busybox sleep 600")
+            owner.must(f"{kubectl} wait pod/probe --for condition=Ready --timeout 60s")
+            owner.must(f"{kubectl} exec probe -- busybox nslookup {API}")
+        owner.must("kubeception delete try")
 
     def test_what_ended_and_a_machine(self, owner: Owner) -> None:
         os.kill(etcd_of(owner.lab, "acme"), signal.SIGKILL)

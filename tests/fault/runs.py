@@ -149,6 +149,7 @@ def servers(folder: Path, tenants: int) -> Iterator[tuple[ApiServer, list[ApiSer
             install(cluster)
             serve(cluster, "virtualmachines", "VirtualMachine")
             serve(cluster, "virtualmachineinstances", "VirtualMachineInstance")
+            serve(cluster, "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration")
         found = [
             stack.enter_context(
                 api_server(

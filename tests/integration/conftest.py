@@ -88,16 +88,19 @@ def virtual_host(host: Cluster) -> Cluster:
     for plural, kind in (
         ("virtualmachines", "VirtualMachine"),
         ("virtualmachineinstances", "VirtualMachineInstance"),
+        ("virtualmachineinstancemigrations", "VirtualMachineInstanceMigration"),
     ):
         serve(host, plural, kind)
     return host
 
 
-def serve(host: Cluster, plural: str, kind: str) -> None:
+def serve(
+    host: Cluster, plural: str, kind: str, group: str = "kubevirt.io", version: str = "v1"
+) -> None:
     """The kind, with whatever is in it."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
+    served = {
+        "name": version,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
@@ -106,14 +109,14 @@ def serve(host: Cluster, plural: str, kind: str) -> None:
     body = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.kubevirt.io"},
+        "metadata": {"name": f"{plural}.{group}"},
         "spec": {
-            "group": "kubevirt.io",
+            "group": group,
             "scope": "Namespaced",
             "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
-            "versions": [version],
+            "versions": [served],
         },
     }
     host.apply(body)
-    while host.raw(f"/apis/kubevirt.io/v1/{plural}") is None:
+    while host.raw(f"/apis/{group}/{version}/{plural}") is None:
         pass

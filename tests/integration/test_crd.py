@@ -46,21 +46,36 @@ def workers(name: str, cluster_name: str, replicas: int = 1) -> Spec:
 @pytest.mark.usefixtures("namespace")
 def test_defaults_are_filled_in(host: Cluster) -> None:
     spec = host.apply(cluster("defaults", {}))["spec"]
-    assert spec["networking"] == {"cni": "flannel", "dnsDomain": "cluster.local"}
+    assert spec["networking"] == {
+        "cni": "flannel",
+        "dnsDomain": "cluster.local",
+        "hostDNS": False,
+        "nameservers": [],
+    }
     assert spec["datastore"] == {"size": "1Gi", "storage": "Auto"}
     assert spec["exposure"] == {"extraSANs": [], "type": "NodePort"}
     assert spec["addons"]["coreDNS"] is True
 
 
-def network(**ranges: str) -> Spec:
-    return {"networking": ranges}
+def network(**fields: Any) -> Spec:
+    return {"networking": fields}
 
 
+def storage(*classes: Spec, **rest: Any) -> Spec:
+    """Classes `fast`, or as these say otherwise."""
+    made = [{"name": "fast", "hostStorageClass": "nvme", **c} for c in classes]
+    return {"storage": {"classes": made}, **rest}
+
+
+LOCAL = {"name": "local-path"}
 ARGS = "only these may be set: default-not-ready-toleration-seconds, "
 RANGE = "must be an IPv4 range without host bits, such as 10.128.0.0/16"
 OVERLAP = "podCIDR and serviceCIDR overlap"
 OLD = "a cluster can't go back to an older version"
 UNSUPPORTED = "this version is not supported: use one from v1.34 to v1.36"
+RANGE6 = "must be an IPv6 range without host bits, in its short form"
+MANIFEST = "manifestRef: is for cni custom, which can't do without"
+SERVER = "must be the IP address of a name server"
 RETAIN = "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain"
 
 GOOD: tuple[Spec, ...] = (
@@ -72,6 +87,14 @@ GOOD: tuple[Spec, ...] = (
     network(podCIDR="10.0.0.0/8", serviceCIDR="11.0.0.0/24"),
     network(podCIDR="10.1.0.0/16", serviceCIDR="10.0.0.0/16"),
     network(serviceCIDR="10.0.0.0/12"),
+    storage({}, {"name": "slow", "default": True, "reclaimPolicy": "Retain"}),
+    storage(LOCAL, addons={"localPath": False}),
+    network(cni="custom", manifestRef={"name": "mine"}),
+    network(hostDNS=True),
+    network(ipv6={}),
+    network(ipv6={"podCIDR": "fd12:3456:789a::/56", "serviceCIDR": "fd12:3456:789a:ffff::/112"}),
+    network(nameservers=["192.0.2.53", "2001:db8::53", "169.254.1.1"]),
+    {"addons": {"nodeLocalDNS": True}},
 )
 BAD: tuple[tuple[Spec, str], ...] = (
     ({"version": "v1.33.9"}, UNSUPPORTED),
@@ -88,6 +111,24 @@ BAD: tuple[tuple[Spec, str], ...] = (
     (network(podCIDR="10.0.0.0/25"), "the prefix must be between /8 and /24"),
     (network(podCIDR="0.0.0.0/0"), "the prefix must be between /8 and /24"),
     (network(serviceCIDR="10.0.0.0/11"), "the prefix must be between /12 and /24"),
+    (storage({}, {}), "two classes have the same name"),
+    (storage({"default": True}, {"name": "b", "default": True}), "more than one class"),
+    (storage(LOCAL), "local-path is the class of addons.localPath"),
+    (network(ipv6={"podCIDR": "10.0.0.0/16"}), RANGE6),
+    (network(ipv6={"podCIDR": "fd12::1/56"}), RANGE6),
+    (network(ipv6={"podCIDR": "FD12::/56"}), RANGE6),
+    (network(ipv6={"podCIDR": "fd12::/64"}), "the prefix must be between /48 and /60"),
+    (network(ipv6={"serviceCIDR": "fd12::/64"}), "the prefix must be between /108 and /120"),
+    (network(ipv6={"podCIDR": "fd12::/56", "serviceCIDR": "fd12::/112"}), OVERLAP),
+    (network(cni="custom"), MANIFEST),
+    (network(cni="none", manifestRef={"name": "mine"}), MANIFEST),
+    (network(manifestRef={"name": "mine"}), MANIFEST),
+    (network(hostDNS=True, nameservers=["192.0.2.53"]), "with hostDNS they are the host's"),
+    (network(nameservers=["127.0.0.53"]), SERVER),
+    (network(nameservers=["192.0.2.53", "224.0.0.1"]), SERVER),
+    (network(nameservers=["dns.example.com"]), SERVER),
+    ({"addons": {"nodeLocalDNS": True, "coreDNS": False}}, "needs coreDNS and kubeProxy"),
+    ({"addons": {"nodeLocalDNS": True, "kubeProxy": False}}, "needs coreDNS and kubeProxy"),
 )
 CHANGES: tuple[tuple[Spec, Spec], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.34.3", "paused": True}),
@@ -95,15 +136,20 @@ CHANGES: tuple[tuple[Spec, Spec], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.35.0"}),
     ({"deletionPolicy": "Retain"}, {"deletionPolicy": "Delete"}),
     ({"networking": {"cni": "none"}}, {"networking": {"cni": "none"}, "encryption": {}}),
+    (storage({}), storage({"default": True}, {"name": "slow"})),
+    (storage({}), storage({"name": "slow"})),
 )
 BAD_CHANGES: tuple[tuple[Spec, Spec, str], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.36.0"}, "one minor version at a time"),
     ({"version": "v1.35.0"}, {"version": "v1.34.9"}, OLD),
     ({"version": "v1.35.10"}, {"version": "v1.35.9"}, OLD),
     ({"networking": {"cni": "none"}}, {}, "networking of a cluster that runs can't be changed"),
+    ({}, network(ipv6={}), "networking of a cluster that runs can't be changed"),
     ({}, network(podCIDR="10.9.0.0/16"), "networking of a cluster that runs can't be changed"),
     ({"datastore": {"size": "1Gi"}}, {"datastore": {"size": "2Gi"}}, "the datastore of a cluster"),
     ({}, {"datastore": {"storage": "Ephemeral"}}, "the datastore of a cluster that runs"),
+    (storage({}), storage({"hostStorageClass": "hdd"}), "a class can't be changed"),
+    (storage({}), storage({"reclaimPolicy": "Retain"}), "a class can't be changed"),
 )
 BAD_LABEL = "every key must be that of a label"
 OF_ANOTHER = "options of another provider than the pool's"
@@ -115,10 +161,16 @@ def machines(*found: Spec, **rest: Any) -> Spec:
     return {"provider": "ssh", "ssh": {"machines": list(found)}, **rest}
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me@here"
+ELSEWHERE = {"infraKubeconfigSecretRef": {"name": "s"}, "infraNamespace": "w"}
 GOOD_POOLS: tuple[Spec, ...] = (
     {"provider": "pod", "pod": {"memory": "2Gi"}},
     machines(HERE, {**HERE, "port": 2222}, replicas=2),
     {"kubevirt": {"instancetype": {"name": "u1.small"}, "disks": [{"name": "a", "size": "1Gi"}]}},
+    {"kubevirt": {"rootDisk": {"size": "20Gi"}, "eviction": "LiveMigrate"}},
+    {"kubevirt": {"networkData": "version: 2"}},
+    {"userData": {"sshAuthorizedKeys": [KEY]}},
+    {"provider": "pod", "userData": {"sshAuthorizedKeys": []}},
     {"kubelet": {"cpuManagerPolicy": "static", "kubeReserved": {"cpu": "100m"}}},
     {"userData": {"files": [{"path": "/etc/sysctl.d/9.conf", "content": ""}]}},
     {"strategy": {"maxSurge": 0, "maxUnavailable": 1}},
@@ -149,6 +201,39 @@ BAD_POOLS: tuple[tuple[Spec, str], ...] = (
         {"kubevirt": {"disks": [{"name": "a", "size": "1Gi"}] * 2}},
         "two disks have the same name",
     ),
+    (
+        {
+            "kubevirt": {
+                "rootDisk": {"size": "20Gi", "accessMode": "ReadWriteOnce"},
+                "eviction": "LiveMigrate",
+            }
+        },
+        "eviction LiveMigrate: needs a root disk of accessMode ReadWriteMany",
+    ),
+    ({"userData": {"sshAuthorizedKeys": [f"no-pty {KEY}"]}}, "spec.userData.sshAuthorizedKeys"),
+    (
+        {
+            "userData": {
+                "sshAuthorizedKeys": [KEY],
+                "files": [{"path": "/root/.ssh/authorized_keys", "content": ""}],
+            }
+        },
+        "sshAuthorizedKeys: files has /root/.ssh/authorized_keys too",
+    ),
+    (
+        {"provider": "pod", "userData": {"sshAuthorizedKeys": [KEY]}},
+        "userData.sshAuthorizedKeys: for virtual machines only",
+    ),
+    ({"kubevirt": {"infraNamespace": "w"}}, "the one needs the other"),
+    ({"kubevirt": {"infraKubeconfigSecretRef": {"name": "s"}}}, "the one needs the other"),
+    (
+        {"kubevirt": {**ELSEWHERE, "eviction": "LiveMigrate"}},
+        "rootDisk, eviction: not with infraKubeconfigSecretRef",
+    ),
+    (
+        {"kubevirt": {**ELSEWHERE, "rootDisk": {"size": "20Gi"}}},
+        "rootDisk, eviction: not with infraKubeconfigSecretRef",
+    ),
     ({"strategy": {"maxSurge": 0}}, STUCK),
     ({"strategy": {"maxSurge": "0%", "maxUnavailable": 0}}, STUCK),
     ({"strategy": {"maxSurge": "101%"}}, "spec.strategy.maxSurge"),
@@ -162,6 +247,7 @@ POOL_RULES = (
     BAD_LABEL,
     "a pool can't move to another cluster",
     "a pool can't change its provider",
+    "a pool can't move to another infra cluster or namespace",
     *(message for _, message in BAD_POOLS),
 )
 
@@ -277,6 +363,19 @@ cidrs = texts | st.builds(
 )
 
 
+cidrs6 = texts | st.builds(
+    "{}::{}/{}".format,
+    st.sampled_from(["fd12", "FD12", "fd12:3456:789a", "fe80", "::ffff", ""]),
+    st.sampled_from(["", "", "1", "192.0.2.0"]),
+    st.sampled_from([0, 47, 48, 56, 60, 61, 108, 112, 120, 121, 128, 129]),
+)
+addresses = (
+    texts
+    | st.sampled_from(["::1", "::ffff:192.0.2.1", "fe80::1%eth0", "255.255.255.255", "0.0.0.0"])
+    | st.ip_addresses().map(str)
+)
+
+
 def shape(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
     return st.fixed_dictionaries({}, optional=fields)
 
@@ -292,9 +391,32 @@ cluster_specs = shape(
     datastore=shape(
         storage=st.sampled_from(["Auto", "Ephemeral", "x"]), size=texts, storageClassName=texts
     ),
-    networking=shape(podCIDR=cidrs, serviceCIDR=cidrs, dnsDomain=texts, cni=texts),
+    networking=shape(
+        podCIDR=cidrs,
+        serviceCIDR=cidrs,
+        dnsDomain=texts,
+        cni=texts | st.sampled_from(["none", "custom"]),
+        manifestRef=shape(name=texts),
+        hostDNS=st.booleans(),
+        ipv6=shape(podCIDR=cidrs6, serviceCIDR=cidrs6),
+        nameservers=st.lists(addresses, max_size=4),
+    ),
     exposure=shape(host=texts, extraSANs=st.lists(texts, max_size=3)),
-    addons=shape(coreDNS=st.booleans()),
+    addons=shape(
+        coreDNS=st.booleans(),
+        kubeProxy=st.booleans(),
+        localPath=st.booleans(),
+        nodeLocalDNS=st.booleans(),
+    ),
+    storage=shape(
+        classes=st.lists(
+            st.fixed_dictionaries(
+                {"name": texts | st.just("local-path"), "hostStorageClass": texts},
+                optional={"default": st.booleans(), "reclaimPolicy": texts},
+            ),
+            max_size=3,
+        )
+    ),
     deletionPolicy=st.sampled_from(["Delete", "Retain", "Orphan"]),
 )
 pool_specs = shape(
@@ -316,6 +438,9 @@ pool_specs = shape(
         instancetype=shape(name=texts),
         requests=shape(cpu=texts, memory=texts),
         nodeSelector=st.dictionaries(texts, texts, max_size=2),
+        rootDisk=shape(size=texts | st.just("20Gi"), accessMode=texts),
+        networkData=texts,
+        eviction=st.sampled_from(["Replace", "LiveMigrate", "x"]),
         disks=st.lists(
             shape(name=st.sampled_from(["a", "b", "-"]), size=st.just("1Gi")), max_size=3
         ),
@@ -453,6 +578,28 @@ def test_the_rest_can_be_changed(host: Cluster) -> None:
     host.apply(cluster("mutable", {"networking": {"cni": "none"}}))
     later = {"networking": {"cni": "none"}, "exposure": {"type": "ClusterIP"}, "paused": True}
     assert host.apply(cluster("mutable", later))["spec"]["paused"] is True
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize(
+    "after", [None, {"infraNamespace": "b"}, {"infraKubeconfigSecretRef": {"name": "t"}}]
+)
+def test_a_pool_stays_where_its_machines_are(host: Cluster, after: Spec | None) -> None:
+    place = {"infraKubeconfigSecretRef": {"name": "s"}, "infraNamespace": "a"}
+
+    def apply(name: str, replicas: int = 1, **spec: Spec) -> None:
+        wanted = workers(name, "one", replicas)
+        wanted["spec"].update(spec)
+        host.apply(wanted)
+
+    apply("there", kubevirt={**place, "cpus": 1})
+    apply("there", 3, kubevirt={**place, "cpus": 2})
+    moved = {} if after is None else {"kubevirt": {**place, **after}}
+    with pytest.raises(ApiError, match="can't move to another infra cluster"):
+        apply("there", 1, **moved)
+    apply("here")
+    with pytest.raises(ApiError, match="can't move to another infra cluster"):
+        apply("here", kubevirt=place)
 
 
 @pytest.mark.usefixtures("namespace")

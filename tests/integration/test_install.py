@@ -22,6 +22,7 @@ from kubeception.engine.install import (
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import ApiError, KubeceptionError
 from kubeception.kube.client import Cluster, Object
+from tests.integration.conftest import serve
 from tests.integration.servers import ApiServer
 
 GONE_SECONDS = 60
@@ -66,9 +67,9 @@ def tenant(admin: Cluster, operator: Cluster) -> str:
     return name
 
 
-def make(admin: Cluster, operator: Cluster, name: str) -> None:
+def make(admin: Cluster, operator: Cluster, name: str, **more: Any) -> None:
     """Have the operator's account make a tenant."""
-    spec = {"datastore": {"storage": "Ephemeral"}}
+    spec = {"datastore": {"storage": "Ephemeral"}, **more}
     meta = {"name": name, "namespace": "default"}
     kind = {"apiVersion": names.API_VERSION, "kind": "TenantCluster"}
     admin.apply({**kind, "metadata": meta, "spec": spec})
@@ -178,6 +179,29 @@ def test_the_operator_makes_and_ends_a_tenant_with_its_own_rights(
     end(admin, operator, name)
 
 
+def test_the_operator_gives_storage_drivers_their_rights_and_ends_them(
+    admin: Cluster, operator: Cluster
+) -> None:
+    serve(admin, "datavolumes", "DataVolume", "cdi.kubevirt.io", "v1beta1")
+    offered = {"name": "offered-by-admin", "labels": {names.OFFERED_LABEL: "true"}}
+    kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass"}
+    admin.apply({**kind, "metadata": offered, "provisioner": "nobody.example.com"})
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    classes = [{"name": "volumes", "hostStorageClass": offered["name"]}]
+    make(admin, operator, name, storage={"classes": classes})
+    own, nodes = spaces(admin, name)
+    assert admin.get("RoleBinding", names.STORAGE, nodes)
+    assert admin.get("Deployment", names.STORAGE_ACCOUNT, own)
+    spec = {"datastore": {"storage": "Ephemeral"}, "storage": {"classes": []}}
+    admin.patch("TenantCluster", name, {"spec": spec}, "default")
+    with Engine(operator, "default", name) as engine:
+        assert engine.step().failures == []
+    assert admin.get("RoleBinding", names.STORAGE, nodes) is None
+    assert admin.get("ServiceAccount", names.STORAGE_ACCOUNT, own) is None
+    end(admin, operator, name)
+    admin.delete("StorageClass", "offered-by-admin")
+
+
 def test_a_tenant_that_was_made_without_an_operator_is_taken_over(
     admin: Cluster, operator: Cluster, tenant: str
 ) -> None:
@@ -215,32 +239,60 @@ def test_the_operator_sees_nothing_of_others(operator: Cluster) -> None:
         operator.delete(POLICIES, f"{names.OPERATOR}-namespaces")
 
 
-def trespasses(admin: Cluster, tenant: str) -> dict[str, Callable[[Cluster], object]]:
+def of_driver(space: str, subject: dict[str, str]) -> Object:
+    """The binding of a storage driver's role."""
+    role = {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": names.STORAGE,
+    }
+    found = binding(space, roleRef=role, subjects=[subject])
+    return {**found, "metadata": {"name": "thief-of-disks", "namespace": space}}
+
+
+def trespasses(admin: Cluster, tenant: str, foreign: str) -> dict[str, Callable[[Cluster], object]]:
     """What a stolen token of the operator would be good for, by its RBAC alone."""
-    own, _ = spaces(admin, tenant)
+    own, nodes = spaces(admin, tenant)
     ours = {names.CLUSTER_LABEL: "feedfeedfeedfeed"}
     merge = {"metadata": {"labels": ours}}
     lax = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
     thief = binding(own, subjects=[account(own, "default")])
+    driver = account(own, names.STORAGE_ACCOUNT)
     return {
         "bind in kube-system": lambda who: who.apply(binding("kube-system")),
         "bind to another": lambda who: who.apply(thief),
+        "give a storage driver's rights to another": lambda who: who.apply(
+            of_driver(nodes, account(own, "default"))
+        ),
+        "give a storage driver rights in a control plane": lambda who: who.apply(
+            of_driver(own, driver)
+        ),
         "call kube-system a tenant's": lambda who: who.patch("Namespace", "kube-system", merge),
         "call a foreign kc- namespace a tenant's": lambda who: who.patch(
-            "Namespace", "kc-foreign", merge
+            "Namespace", foreign, merge
         ),
         "make a namespace": lambda who: who.apply(namespace("mine")),
         "make a namespace with our label": lambda who: who.apply(namespace("mine", **ours)),
         "take the guard from a tenant's": lambda who: who.patch("Namespace", own, lax),
-        "end a foreign namespace": lambda who: who.delete("Namespace", "kc-foreign"),
+        "end a foreign namespace": lambda who: who.delete("Namespace", foreign),
     }
+
+
+def answer(do: Callable[[Cluster], object], who: Cluster) -> str:
+    """Why somebody may not do it; empty where it is done."""
+    try:
+        do(who)
+    except ApiError as error:
+        return error.message
+    return ""
 
 
 def test_policies_stop_what_rights_allow(admin: Cluster, operator: Cluster, tenant: str) -> None:
     admin.apply(namespace("kc-foreign"))
-    for trespass in trespasses(admin, tenant).values():
-        with pytest.raises(ApiError, match="denied request"):
-            trespass(operator)
+    found = {
+        what: answer(do, operator) for what, do in trespasses(admin, tenant, "kc-foreign").items()
+    }
+    assert [what for what, said in found.items() if "denied request" not in said] == []
     with pytest.raises(ApiError, match="forbidden"):
         operator.list("Secret", "kube-system")
 
@@ -251,14 +303,15 @@ def test_without_the_policies_all_of_it_would_succeed(
     """The control run: the test above fails when the policies do nothing."""
     for kind in ("namespaces", "role-bindings"):
         admin.delete(POLICIES, f"{names.OPERATOR}-{kind}")
-    admin.apply(namespace("kc-foreign"))
+    admin.apply(namespace("kc-another"))  # what ends here would be refused to nobody
     eventually(lambda: operator.apply(binding("kube-system")))
     eventually(lambda: operator.list("Secret", "kube-system"))
-    for what, trespass in trespasses(admin, tenant).items():
+    for what, trespass in trespasses(admin, tenant, "kc-another").items():
         if "kube-system a tenant's" not in what:
             eventually(lambda trespass=trespass: trespass(operator))  # type: ignore[misc]
-    for where in ("kube-system", spaces(admin, tenant)[0]):
+    for where in ("kube-system", *spaces(admin, tenant)):
         admin.delete("RoleBinding", "thief", where)
+        admin.delete("RoleBinding", "thief-of-disks", where)
     admin.delete("Namespace", "mine")
 
 

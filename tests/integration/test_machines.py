@@ -28,6 +28,8 @@ from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
 from kubeception.kube.client import Cluster, Object
 from kubeception.providers.base import Machine
+from kubeception.providers.kubevirt import VM_NAMESPACE
+from tests.integration.conftest import serve
 from tests.integration.servers import ApiServer
 from tests.integration.standins import Straight, report_ready
 
@@ -52,7 +54,7 @@ class Firm(Straight):
 class World:
     """One TenantCluster with a pool, and hands for what isn't there."""
 
-    def __init__(self, host: Cluster, tenant: Cluster) -> None:
+    def __init__(self, host: Cluster, tenant: Cluster, **spec: Any) -> None:
         self.host, self.tenant = host, tenant
         self.name = f"m-{uuid.uuid4().hex[:8]}"
         self.pool = f"{self.name}-workers"
@@ -62,7 +64,7 @@ class World:
                 "apiVersion": names.API_VERSION,
                 "kind": "TenantCluster",
                 "metadata": {"name": self.name, "namespace": "default"},
-                "spec": BARE,
+                "spec": {**BARE, **spec},
             }
         )
         uid = made["metadata"]["uid"]
@@ -94,14 +96,17 @@ class World:
         return now() + self.later
 
     def step(self, times: int = 1) -> Report:
-        report: Report | None = None
-        for _ in range(times):
-            with Engine(self.host, "default", self.name, clock=self.clock) as engine:
-                engine.link = Firm(self.tenant)  # type: ignore[assignment]
-                report = engine.step()
-        assert report is not None
+        report = self.look()
+        for _ in range(times - 1):
+            report = self.look()
         assert report.failures == []
         return report
+
+    def look(self) -> Report:
+        """One pass, whatever comes of it."""
+        with Engine(self.host, "default", self.name, clock=self.clock) as engine:
+            engine.link = Firm(self.tenant)  # type: ignore[assignment]
+            return engine.step()
 
     def vms(self) -> list[str]:
         found = self.host.list("VirtualMachine", self.namespace)
@@ -161,6 +166,10 @@ class World:
         self.start()
         self.step(2)
         return self.vms()
+
+    def tell(self, kind: str, name: str, **status: Any) -> None:
+        """KubeVirt says more of an object of its own."""
+        self.host.patch(kind, name, {"status": status}, self.namespace, subresource="status")
 
     def start(self) -> None:
         """All machines boot and join."""
@@ -266,7 +275,9 @@ def test_a_node_is_told_what_its_machine_is_and_its_token_goes(world: World) -> 
         {"type": "InternalIP", "address": ADDRESS},
         {"type": "Hostname", "address": machine},
     ]
-    assert node["spec"]["providerID"] == f"kubevirt://{world.namespace}/{machine}"
+    assert node["spec"]["providerID"] == f"kubevirt://{machine}"
+    assert node["metadata"]["annotations"][VM_NAMESPACE] == world.namespace
+    assert node["metadata"]["labels"][names.PROVIDER_LABEL] == "kubevirt"
     assert node["metadata"]["annotations"][nodes.FLANNEL_ADDRESS] == ADDRESS
     assert nodes.UNINITIALIZED not in [t["key"] for t in node["spec"].get("taints", ())]
     assert world.tokens() == {}
@@ -559,6 +570,148 @@ def test_a_machine_its_host_is_to_lose_is_drained_and_made_elsewhere(world: Worl
     (successor,) = world.vms()
     assert successor != machine
     assert "Normal NodeLeaving" in pool_events(world)
+
+
+MIGRATION = "VirtualMachineInstanceMigration"
+MIGRATABLE = {"type": "LiveMigratable", "status": "True"}
+
+
+def to_be_emptied(world: World, condition: Object, pods: int = 1) -> str:
+    """A machine of a pool that moves, on a host node that is to be emptied."""
+    (machine,) = world.ready_machines(1, kubevirt={"eviction": "LiveMigrate"})
+    for number in range(pods):
+        world.pod(f"app-{number}", machine)
+    said = {"evacuationNodeName": "host-1", "conditions": [condition]}
+    world.tell("VirtualMachineInstance", machine, **said)
+    return machine
+
+
+def test_a_machine_moves_as_it_runs_and_its_node_goes_on(world: World) -> None:
+    machine = to_be_emptied(world, MIGRATABLE)
+    flannel = {nodes.FLANNEL_KNOWN: ADDRESS}
+    world.tenant.patch("Node", machine, {"metadata": {"annotations": flannel}})
+    world.step()
+    (move,) = world.host.list(MIGRATION, world.namespace)
+    assert move["spec"] == {"vmiName": machine}
+    (state,) = world.step().machines
+    assert (state.state, state.ready) == ("Migrating", True)
+    assert len(world.host.list(MIGRATION, world.namespace)) == 1
+    assert world.vms() == [machine]
+    assert world.condition("Ready") == ("True", "Ready")
+    assert not world.node(machine)["spec"].get("unschedulable")
+    assert world.has_pod("app-0")
+
+    there = {"nodeName": "host-2", "evacuationNodeName": None}
+    interfaces = [{"name": "default", "ipAddress": "10.244.3.4"}]
+    world.tell("VirtualMachineInstance", machine, **there, interfaces=interfaces)
+    world.tell(MIGRATION, move["metadata"]["name"], phase="Succeeded")
+    (state,) = world.step().machines
+    assert (state.state, state.machine.address) == ("Ready", "10.244.3.4")
+    node = world.node(machine)
+    addresses = {a["type"]: a["address"] for a in node["status"]["addresses"]}
+    assert addresses["InternalIP"] == "10.244.3.4"
+    marks = node["metadata"]["annotations"]
+    assert marks[nodes.FLANNEL_ADDRESS] == marks[nodes.FLANNEL_KNOWN] == "10.244.3.4"
+    report = world.step()
+    assert report.writes == 0
+    assert len(world.host.list(MIGRATION, world.namespace)) == 1
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        MIGRATABLE,
+        {
+            "type": "LiveMigratable",
+            "status": "False",
+            "reason": "DisksNotLiveMigratable",
+            "message": "PVC is not shared",
+        },
+    ],
+    ids=["failed", "not migratable"],
+)
+def test_a_machine_that_can_not_move_is_drained_and_made_elsewhere(
+    world: World, condition: Object
+) -> None:
+    machine = to_be_emptied(world, condition)
+    world.step()
+    for move in world.host.list(MIGRATION, world.namespace):
+        assert condition is MIGRATABLE
+        assert world.has_pod("app-0")
+        world.tell(MIGRATION, move["metadata"]["name"], phase="Failed")
+        world.step()
+    assert len(world.vms()) == 2
+    assert world.node(machine)["spec"]["unschedulable"] is True
+    assert not world.has_pod("app-0")
+    world.tenant.delete("Pod", f"app-0-{world.name}", "default", grace=0)
+    world.step()
+    assert machine not in world.vms()
+    assert len(world.vms()) == 1
+
+
+def test_a_paused_pool_moves_nothing(world: World) -> None:
+    (machine,) = world.ready_machines(1, kubevirt={"eviction": "LiveMigrate"})
+    world.scale(1, kubevirt={"eviction": "LiveMigrate"}, paused=True)
+    evicted = {"evacuationNodeName": "host-1", "conditions": [MIGRATABLE]}
+    world.tell("VirtualMachineInstance", machine, **evicted)
+    world.step(2)
+    assert world.host.list(MIGRATION, world.namespace) == []
+    assert world.vms() == [machine]
+
+
+ON_A_VOLUME = {"rootDisk": {"size": "20Gi", "storageClassName": "standard"}}
+
+
+def test_without_cdi_no_machine_is_half_made(world: World) -> None:
+    world.scale(1, kubevirt=ON_A_VOLUME)
+    world.look()
+    (refused,) = world.look().failures
+    assert "the host has no CDI" in refused.message
+    assert "Install it" in refused.hint
+    assert world.condition("Ready") == ("False", "MachineNotStarted")
+    (ready,) = [c for c in world.status()["conditions"] if c["type"] == "Ready"]
+    assert "the host has no CDI" in ready["message"]
+    assert world.vms() == []
+    assert world.tokens() == {}
+    assert not world.host.list("Secret", world.namespace, labels=names.MACHINE_LABEL)
+
+
+@pytest.fixture
+def cdi(virtual_host: Cluster) -> Iterator[None]:
+    serve(virtual_host, "datavolumes", "DataVolume", "cdi.kubevirt.io", "v1beta1")
+    yield
+    virtual_host.delete("CustomResourceDefinition", "datavolumes.cdi.kubevirt.io")
+    while virtual_host.raw("/apis/cdi.kubevirt.io/v1beta1") is not None:
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("cdi")
+def test_how_far_a_disk_is_and_what_is_wrong_with_it_is_told(world: World) -> None:
+    world.scale(1, kubevirt=ON_A_VOLUME)
+    world.step(2)
+    (machine,) = world.vms()
+    vm = world.host.get("VirtualMachine", machine, world.namespace)
+    assert vm
+    (template,) = vm["spec"]["dataVolumeTemplates"]
+    meta = {**template["metadata"], "namespace": world.namespace}
+    kind = {"apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "DataVolume"}
+    world.host.apply({**kind, "metadata": meta, "spec": template["spec"]}, manager="kubevirt")
+    world.tell("VirtualMachine", machine, printableStatus="Provisioning")
+    world.tell("DataVolume", machine, phase="ImportInProgress")
+    report = world.step()
+    assert report.soon is not None
+    assert report.soon <= 5
+    assert world.condition("Ready") == ("False", "InProgress")
+    (ready,) = [c for c in world.status()["conditions"] if c["type"] == "Ready"]
+    assert "its disk is ImportInProgress" in ready["message"]
+
+    failed = {"type": "Running", "status": "False", "reason": "Error", "message": "no space left"}
+    world.tell("VirtualMachine", machine, printableStatus="DataVolumeError")
+    world.tell("DataVolume", machine, conditions=[failed])
+    world.step()
+    assert world.condition("Ready") == ("False", "VolumePending")
+    (ready,) = [c for c in world.status()["conditions"] if c["type"] == "Ready"]
+    assert "its disk: no space left" in ready["message"]
 
 
 def test_a_machine_that_lives_again_is_replaced(world: World) -> None:

@@ -70,6 +70,9 @@ def pods() -> list[Any]:
 
 @pytest.mark.parametrize("pod", pods())
 def test_pods_of_the_host_are_within_restricted(namespaced: Cluster, pod: Object) -> None:
+    if account := pod["spec"].get("serviceAccountName"):
+        meta = {"name": account, "namespace": pod["metadata"]["namespace"]}
+        namespaced.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
     namespaced.apply(pod, dry_run=True)
 
 

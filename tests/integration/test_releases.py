@@ -71,19 +71,12 @@ def content(download: Download) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture
-def only_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table without the parts that nobody publishes: those would be built."""
-    monkeypatch.setattr(parts, "PARTS", PUBLISHED)
-
-
-@pytest.mark.usefixtures("only_published")
 @pytest.mark.parametrize("kind", ["auto", "release"])
 def test_all_published_parts_are_downloaded(kind: str, releases: Path, tmp_path: Path) -> None:
     report = Recorder()
     with served(releases) as url:
         source = Source(kind=kind, releases=Releases(url))  # type: ignore[arg-type]
-        folder = obtain(source, tmp_path, report)
+        folder = obtain(source, tmp_path, report, PUBLISHED)
     for part in PUBLISHED:
         assert Cache(tmp_path).holds(part)
         for name in part.binaries:
@@ -91,11 +84,11 @@ def test_all_published_parts_are_downloaded(kind: str, releases: Path, tmp_path:
             assert (folder / name).stat().st_mode & 0o111
     assert not (tmp_path / "work").exists()
     again = Recorder()
-    assert obtain(Source(kind="release", releases=Releases("http://127.0.0.1:9")), tmp_path, again)
+    nowhere = Source(kind="release", releases=Releases("http://127.0.0.1:9"))
+    assert obtain(nowhere, tmp_path, again, PUBLISHED)
     assert not again.phases
 
 
-@pytest.mark.usefixtures("only_published")
 def test_a_wrong_checksum_is_refused_and_nothing_of_it_used(releases: Path, tmp_path: Path) -> None:
     victim = next(part for part in PUBLISHED if part.name == "etcd")
     file = place(releases, victim.downloads[0].url)
@@ -106,7 +99,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_of_it_used(releases: Path, tmp_
             served(releases) as url,
             pytest.raises(KubeceptionError, match=r"has SHA-256 .* says") as caught,
         ):
-            obtain(Source(releases=Releases(url)), tmp_path, Recorder())
+            obtain(Source(releases=Releases(url)), tmp_path, Recorder(), PUBLISHED)
     finally:
         file.write_bytes(whole)
     assert not isinstance(caught.value, UnavailableError)
@@ -115,13 +108,12 @@ def test_a_wrong_checksum_is_refused_and_nothing_of_it_used(releases: Path, tmp_
     assert Cache(tmp_path).holds(PUBLISHED[0])
 
 
-@pytest.mark.usefixtures("only_published")
 def test_what_is_missing_there_fails_a_release_only_source(releases: Path, tmp_path: Path) -> None:
     file = place(releases, PUBLISHED[-1].downloads[0].checksums)
     aside = file.rename(file.with_suffix(".aside"))
     try:
         with served(releases) as url, pytest.raises(UnavailableError, match="404"):
-            obtain(Source(kind="release", releases=Releases(url)), tmp_path, Recorder())
+            obtain(Source(kind="release", releases=Releases(url)), tmp_path, Recorder(), PUBLISHED)
     finally:
         aside.rename(file)
 
@@ -130,10 +122,9 @@ def test_auto_builds_what_can_not_be_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Part] = []
-    monkeypatch.setattr(parts, "PARTS", PUBLISHED[:2])
     monkeypatch.setattr(parts, "build", lambda lacking, *_: built.extend(lacking))
     report = Recorder()
-    obtain(Source(releases=Releases("http://127.0.0.1:9")), tmp_path, report)
+    obtain(Source(releases=Releases("http://127.0.0.1:9")), tmp_path, report, PUBLISHED[:2])
     assert built == list(PUBLISHED[:2])
     assert any("building from source" in line for line in report.lines)
 

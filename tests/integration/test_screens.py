@@ -78,6 +78,7 @@ class World:
             ("kubevirts", "KubeVirt"),
             ("virtualmachines", "VirtualMachine"),
             ("virtualmachineinstances", "VirtualMachineInstance"),
+            ("virtualmachineinstancemigrations", "VirtualMachineInstanceMigration"),
         ):
             serve(host, plural, kind)
         self.make_host()

@@ -19,7 +19,7 @@ from kubeception.engine.reconcile import Engine
 from kubeception.errors import NotFoundError
 from kubeception.kube.client import Cluster, Object
 from kubeception.plan.endpoint import Endpoint
-from kubeception.plan.script import forward
+from kubeception.plan.way import forward
 from kubeception.providers.ssh import log_of
 from kubeception.ssh.client import Target, connect
 from tests.integration.sshd import Box, box as made_box, run

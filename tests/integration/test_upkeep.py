@@ -21,6 +21,7 @@ from kubeception.plan.pki import CAS
 from kubeception.plan.x509 import LEAF_LIFE
 
 ADDRESS = "203.0.113.7"
+KUBEVIRT = ("VirtualMachine", "VirtualMachineInstance", "VirtualMachineInstanceMigration")
 
 
 class World:
@@ -161,7 +162,7 @@ def test_a_tenant_ends_although_nobody_answers_for_its_machines(virtual_host: Cl
         "namespace": world.nodes_namespace,
         "finalizers": ["kubevirt.io/virtualMachineControllerFinalize"],
     }
-    for kind in ("VirtualMachine", "VirtualMachineInstance"):
+    for kind in KUBEVIRT:
         host.apply({"apiVersion": "kubevirt.io/v1", "kind": kind, "metadata": meta, "spec": {}})
     host.delete("TenantCluster", world.name, "default")
     with world.engine() as engine, pytest.raises(WaitTimeoutError, match="1 machines to go"):
@@ -169,8 +170,32 @@ def test_a_tenant_ends_although_nobody_answers_for_its_machines(virtual_host: Cl
     world.later = LIMIT
     with world.engine() as engine:
         until_gone(engine, 60, lambda _: None)
-    for kind in ("VirtualMachine", "VirtualMachineInstance"):
+    for kind in KUBEVIRT:
         assert host.list(kind, world.nodes_namespace) == []
     assert host.get("Namespace", world.nodes_namespace) is None
     with world.engine() as engine, pytest.raises(NotFoundError):
         engine.step()
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["control plane", "machines"])
+def test_a_tenant_is_not_gone_before_its_volumes_are(host: Cluster, *, own: bool) -> None:
+    world = World(host)
+    world.step()
+    name = f"v-{world.name}"
+    claim = world.namespace if own else world.nodes_namespace
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Delete",
+        "claimRef": {"namespace": claim, "name": "root"},
+        "hostPath": {"path": "/nowhere"},
+    }
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+    host.apply({**volume, "spec": spec})
+    host.delete("TenantCluster", world.name, "default")
+    with world.engine() as engine:
+        with pytest.raises(WaitTimeoutError, match="1 volumes to go"):
+            until_gone(engine, 12.0, lambda _: None)
+        host.patch("PersistentVolume", name, {"metadata": {"finalizers": None}})
+        host.delete("PersistentVolume", name)
+        until_gone(engine, 60, lambda _: None)

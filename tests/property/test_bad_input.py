@@ -89,8 +89,17 @@ pools = st.fixed_dictionaries(
         "provider": st.sampled_from(["kubevirt", "pod", "x", None]),
         "pod": maybe(cpus=st.integers(-1, 300), memory=quantities, image=texts),
         "kubevirt": st.fixed_dictionaries(
-            {}, optional={"cpus": st.integers(-1, 300), "memory": quantities, "image": texts}
+            {},
+            optional={
+                "cpus": st.integers(-1, 300),
+                "memory": quantities,
+                "image": texts,
+                "rootDisk": maybe(size=quantities, storageClassName=texts),
+                "networkData": texts | st.sampled_from(["{a: 1}", "&a [*a]", "{" * 5000]),
+                "eviction": st.sampled_from(["Replace", "LiveMigrate", "x"]),
+            },
         ),
+        "userData": maybe(sshAuthorizedKeys=st.lists(texts, max_size=2)),
     },
 )
 

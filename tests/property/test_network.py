@@ -1,11 +1,11 @@
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 
 from hypothesis import given, strategies as st
 
 from kubeception.plan.facts import Facts, HostFacts
-from kubeception.plan.network import GUEST, LINK_LOCAL, plan_network
+from kubeception.plan.network import GUEST, LINK_LOCAL, RESERVED, plan_network
 from tests.plans import NOW, tenant
 
 cidrs = st.builds(
@@ -33,4 +33,34 @@ def test_tenants_planned_one_after_the_other_overlap_nothing(
     assert not any(a.overlaps(b) for a, b in combinations(planned, 2))
     used = [IPv4Network(c) for c in (*pods, *services, GUEST[0], LINK_LOCAL[0])]
     assert not any(a.overlaps(b) for a in planned for b in used)
+    assert all(network.is_private for network in planned)
+
+
+DUAL = {"networking": {"ipv6": {}, "cni": "none"}}
+cidrs6 = st.builds(
+    lambda address, prefix: str(IPv6Network((address, prefix), strict=False)),
+    st.integers(int(IPv6Network("fd00::/8")[0]), int(IPv6Network("fd00::/8")[-1])),
+    st.integers(12, 64),
+)
+
+
+@given(
+    names=st.lists(st.from_regex(r"[a-z][a-z0-9]{0,20}", fullmatch=True), max_size=12, unique=True),
+    used=st.lists(cidrs6, max_size=6),
+    tight=st.booleans(),
+)
+def test_ipv6_ranges_of_tenants_overlap_nothing(
+    names: list[str], used: list[str], tight: bool
+) -> None:
+    taken = [*used, *(["fd80::/9"] if tight else [])]
+    host = HostFacts(pod_cidrs=("10.1.0.0/16", *taken))
+    planned: list[IPv6Network] = []
+    for name in names:
+        plan = plan_network(tenant(DUAL, name=name), Facts(NOW, host), name)
+        found = (plan.pod_cidr6, plan.service_cidr6)
+        planned += map(IPv6Network, found)
+        host = replace(host, tenant_cidrs=(*host.tenant_cidrs, *plan.all))
+    assert not any(a.overlaps(b) for a, b in combinations(planned, 2))
+    reserved = [ip_network(c) for c in (*taken, *(c for c, _ in RESERVED))]
+    assert not any(a.overlaps(b) for a in planned for b in reserved if b.version == 6)
     assert all(network.is_private for network in planned)

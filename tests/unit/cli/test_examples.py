@@ -21,6 +21,7 @@ OTHERS = {
     "curl",
     "echo",
     "git",
+    "helm",
     "kubectl",
     "pip",
     "python3",

@@ -8,17 +8,26 @@ import pytest
 from kubeception import names
 from kubeception.components.base import Side
 from kubeception.plan.facts import Object
-from tests.plans import CASES, applied, case
+from tests.plans import CASES, applied, case, everything, find
 
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
-NETWORK_OF_THE_NODE = {"kube-proxy", "kube-flannel-ds", "konnectivity-agent"}
-"""In the node's own network, because they make the pod network or must not need it."""
-ROOT = {"kube-proxy": "sets up the node's packet filter", "kube-flannel-ds": "sets up routes"}
+NETWORK_OF_THE_NODE = {"kube-proxy", "kube-flannel-ds", "konnectivity-agent", "node-local-dns"}
+"""In the node's own network, because they make the pod network, must not need it, or serve all of the node."""
+ROOT = {
+    "kube-proxy": "sets up the node's packet filter",
+    "kube-flannel-ds": "sets up routes",
+    "node-local-dns": "gives the node an address",
+    "kubevirt-csi-node": "formats disks and mounts them for the kubelet",
+}
 OWN_USER = {"coredns": "its image names the user"}
 LOW_PORTS = {
     "kube-apiserver": "the upstream binary has this file capability and can't start without",
     "coredns": "serves port 53",
 }
+
+
+ACCOUNTS = {"storage-controller": "storage-controller"}
+"""Pods of the host that have an account there."""
 
 
 def workloads() -> Iterator[Any]:
@@ -63,8 +72,22 @@ def test_pods_of_the_host_have_no_account_and_one_priority() -> None:
                     assert spec["priorityClassName"] == names.PRIORITY_CLASS
                     assert spec["automountServiceAccountToken"] is False
                     assert spec["enableServiceLinks"] is False
+                    account = spec.get("serviceAccountName")
+                    assert account == ACCOUNTS.get(obj["metadata"]["name"])
                     found += 1
-    assert found == 2 * len(CASES)
+    assert found == 2 * len(CASES) + len(ACCOUNTS)
+
+
+def test_the_one_token_of_the_host_is_in_the_one_container_that_needs_it() -> None:
+    spec = find(everything(case("everything")), "Deployment", names.STORAGE_ACCOUNT)["spec"]
+    (token,) = (
+        volume["name"]
+        for volume in spec["template"]["spec"]["volumes"]
+        if any("serviceAccountToken" in s for s in volume.get("projected", {}).get("sources", ()))
+    )
+    containers = spec["template"]["spec"]["containers"]
+    holders = [c["name"] for c in containers if token in [m["name"] for m in c["volumeMounts"]]]
+    assert holders == ["csi-driver"]
 
 
 @each_workload

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeception import names
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Component, Side, State
+from kubeception.components.coredns import replicas
 from kubeception.components.network_policy import forbidden
 from kubeception.errors import SpecError
 from kubeception.plan.context import PlanContext
@@ -259,10 +261,83 @@ def test_what_is_switched_off_is_neither_there_nor_waited_for() -> None:
     assert component("kubeadm").ready(ctx, {}).ok
 
 
-@pytest.mark.parametrize(("workers", "replicas"), [(0, 1), (1, 1), (2, 2), (9, 2)])
-def test_dns_runs_twice_where_there_are_two_nodes(workers: int, replicas: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "count"), [(0, 1), (1, 1), (2, 2), (32, 2), (33, 3), (160, 10), (161, 11)]
+)
+def test_dns_has_as_many_replicas_as_the_nodes_need(workers: int, count: int) -> None:
     objects = list(component("coredns").objects(plan(pools=(pool(workers),))))
-    assert find(objects, "Deployment", "coredns")["spec"]["replicas"] == replicas
+    assert find(objects, "Deployment", "coredns")["spec"]["replicas"] == count
+    budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) == (workers > 1)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "there", "count"),
+    [(33, 2, 3), (32, 3, 3), (25, 3, 3), (24, 3, 2), (1, 2, 2), (3, 50, 2), (20, 9, 2), (64, 4, 4)],
+)
+def test_dns_grows_at_once_and_shrinks_with_slack(nodes: int, there: int, count: int) -> None:
+    ctx = plan(pools=(pool(nodes),))
+    given = {names.REPLICAS_ANNOTATION: str(there)}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "coredns", "namespace": "kube-system", "annotations": given},
+        "spec": {"replicas": 7},  # somebody else's idea
+    }
+    ctx = replace(ctx, facts=ctx.facts.with_tenant_objects([deployment]))
+    objects = list(component("coredns").objects(ctx))
+    assert find(objects, "Deployment", "coredns")["spec"]["replicas"] == count
+
+
+@pytest.mark.parametrize("said", ["", "-1", "x", "9" * 5000])
+def test_what_a_tenant_writes_there_is_a_number_or_nothing(said: str) -> None:
+    meta = {"name": "coredns", "namespace": "kube-system"}
+    meta |= {"annotations": {names.REPLICAS_ANNOTATION: said}}  # type: ignore[dict-item]
+    ctx = plan(pools=(pool(3),))
+    facts = ctx.facts.with_tenant_objects([{"kind": "Deployment", "metadata": meta}])
+    objects = list(component("coredns").objects(replace(ctx, facts=facts)))
+    assert find(objects, "Deployment", "coredns")["spec"]["replicas"] == 2
+
+
+def test_a_number_of_nodes_that_goes_up_and_down_moves_no_replica_of_dns() -> None:
+    for start in range(1, 200):
+        there = replicas(start, 0)
+        counts = [there := replicas(nodes, there) for nodes in (start, start + 1) * 4]
+        assert len(set(counts[1:])) == 1
+
+
+def test_each_node_has_a_dns_cache_where_that_is_asked_for() -> None:
+    assert list(component("node-local-dns").objects(plan())) == []
+    ctx = plan({"addons": {"nodeLocalDNS": True}})
+    objects = list(component("node-local-dns").objects(ctx))
+    corefile = find(objects, "ConfigMap", "node-local-dns")["data"]["Corefile"]
+    addresses = f"169.254.20.10 {ctx.network.dns_ip}"
+    assert corefile.count(f"    bind {addresses}\n") == 2
+    assert corefile.startswith("cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {\n")
+    args = container(find(objects, "DaemonSet", "node-local-dns"), "node-cache")["args"]
+    assert args[1] == addresses.replace(" ", ",")
+    upstream = args[args.index("-upstreamsvc") + 1]
+    assert find(objects, "Service", upstream)["spec"]["selector"] == {"k8s-app": "kube-dns"}
+
+
+@pytest.mark.parametrize("off", ["coreDNS", "kubeProxy"])
+def test_a_dns_cache_needs_what_it_caches_and_who_leads_around_it(off: str) -> None:
+    with pytest.raises(SpecError, match="nodeLocalDNS: needs coreDNS and kubeProxy"):
+        plan({"addons": {"nodeLocalDNS": True, off: False}})
+
+
+def ways(ctx: PlanContext) -> list[Any]:
+    """Where machines may send, by the NetworkPolicy."""
+    objects = list(component("network-policy").objects(ctx))
+    found: list[Any] = find(objects, "NetworkPolicy", "machines")["spec"]["egress"]
+    return found
+
+
+def test_machines_reach_the_dns_of_the_host_only_where_that_is_asked_for() -> None:
+    assert "kube-system" not in str(ways(plan()))
+    assert "kube-system" not in str(ways(plan({"networking": {"nameservers": ["192.0.2.1"]}})))
+    (way,) = [w for w in ways(plan({"networking": {"hostDNS": True}})) if "kube-system" in str(w)]
+    assert {port["port"] for port in way["ports"]} == {53}
+    assert [set(peer) for peer in way["to"]] == [{"namespaceSelector"}]
 
 
 @pytest.mark.parametrize("name", ["kube-proxy", "flannel", "konnectivity-agent"])
@@ -313,3 +388,64 @@ def test_machines_may_reach_the_mirror(mirror: str, ways: int) -> None:
         if {"protocol": "TCP", "port": 5000} in e.get("ports", [])
     ]
     assert len(opened) == ways
+
+
+DUAL = {"networking": {"ipv6": {}, "cni": "none"}}
+
+
+def test_both_families_are_said_wherever_ranges_are() -> None:
+    ctx = plan(DUAL)
+    network = ctx.network
+    pods, services = (f"{network.pod_cidr},{network.pod_cidr6}", network.service_cidrs)
+    assert flags(ctx)["service-cluster-ip-range"] == services
+    manager = flags(ctx, "kube-controller-manager")
+    assert (manager["cluster-cidr"], manager["service-cluster-ip-range"]) == (pods, services)
+    masks = {key: value for key, value in manager.items() if key.startswith("node-cidr-mask")}
+    assert masks == {"node-cidr-mask-size-ipv4": "24", "node-cidr-mask-size-ipv6": "64"}
+    cluster = config(ctx, "ConfigMap", "kubeadm-config", "ClusterConfiguration")["networking"]
+    assert (cluster["podSubnet"], cluster["serviceSubnet"]) == (pods, services)
+    proxy = config(ctx, "ConfigMap", "kube-proxy", "config.conf")
+    assert (proxy["clusterCIDR"], proxy["nodePortAddresses"]) == (pods, ["0.0.0.0/0", "::/0"])
+    assert (
+        find(everything(ctx), "Service", "kube-dns")["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    )
+    (world,) = [way for way in ways(ctx) if "::/0" in str(way)]
+    assert "fe80::/10" in world["to"][0]["ipBlock"]["except"]
+
+
+def test_one_family_has_no_word_of_the_other() -> None:
+    ctx = plan()
+    assert "node-cidr-mask-size-ipv6" not in flags(ctx, "kube-controller-manager")
+    assert "::/0" not in str(ways(ctx))
+    network = config(ctx, "ConfigMap", "kube-flannel-cfg", "net-conf.json")
+    assert "EnableIPv6" not in network
+
+
+def test_flannel_carries_ipv6_where_the_host_has_it() -> None:
+    ctx = plan({"networking": {"ipv6": {}}})
+    pods = (*ctx.facts.host.pod_cidrs, "fd00:10:244::/56")
+    ctx = replace(ctx, facts=replace(ctx.facts, host=replace(ctx.facts.host, pod_cidrs=pods)))
+    network = config(ctx, "ConfigMap", "kube-flannel-cfg", "net-conf.json")
+    assert (network["EnableIPv6"], network["IPv6Network"]) == (True, ctx.network.pod_cidr6)
+
+
+def test_without_kube_proxy_nothing_of_it_is_left_and_the_nodes_own_ways_need_none() -> None:
+    ctx = plan({"addons": {"kubeProxy": False}}, pools=(pool(2),))
+    objects = everything(ctx)
+    assert "kube-proxy" not in str(objects)
+    assert ctx.endpoint
+    flannel = find(objects, "DaemonSet", "kube-flannel-ds")
+    environment = {e["name"]: e.get("value") for e in container(flannel, "kube-flannel")["env"]}
+    assert environment["KUBERNETES_SERVICE_HOST"] == ctx.endpoint.cluster_ip
+    agent = find(objects, "DaemonSet", "konnectivity-agent")
+    said = container(agent, "konnectivity-agent")["args"]
+    assert f"--proxy-server-host={ctx.endpoint.cluster_ip}" in said
+    # From here the tenant's users learn what to tell a network that must not need Services.
+    assert flags(ctx)["advertise-address"] == ctx.endpoint.cluster_ip
+
+
+def test_each_tunnel_server_says_how_many_there_are() -> None:
+    ctx = plan()
+    deployment = find(everything(ctx), "Deployment", "control-plane")
+    count = flags(ctx, "konnectivity-server")["server-count"]
+    assert int(count) == deployment["spec"]["replicas"]

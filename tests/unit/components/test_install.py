@@ -59,9 +59,9 @@ def test_no_verb_leads_further(verb: str) -> None:
     assert not [rule for rule in RULES if verb in rule["verbs"]]
 
 
-def test_the_one_role_it_may_bind_is_its_own() -> None:
+def test_it_may_bind_its_own_role_and_that_of_storage_drivers() -> None:
     binds = [rule for rule in RULES if "bind" in rule["verbs"]]
-    assert [rule["resourceNames"] for rule in binds] == [[names.TENANT_ROLE]]
+    assert [rule["resourceNames"] for rule in binds] == [[names.TENANT_ROLE, names.STORAGE]]
 
 
 @pytest.mark.parametrize("name", sorted({*observe.CONTROL_PLANE_KINDS, *observe.NODES_KINDS}))
@@ -128,3 +128,12 @@ def test_the_file_has_all_of_it_once_kinds_first() -> None:
     assert len(set(keys)) == len(keys)
     assert keys[: len(host_prerequisites())] == [key_of(o) for o in host_prerequisites()]
     assert all(names.APPLIED_ANNOTATION in o["metadata"]["annotations"] for o in found)
+
+
+def test_migrations_are_made_and_disks_only_read_and_only_in_tenants_namespaces() -> None:
+    migration = "VirtualMachineInstanceMigration"
+    assert allows(TENANT_RULES, "create", migration)
+    assert not allows(OPERATOR_RULES, "create", migration)
+    verbs = ("get", "list", "watch", "create", "patch", "delete")
+    assert [verb for verb in verbs if allows(TENANT_RULES, verb, "DataVolume")] == ["get"]
+    assert not [verb for verb in verbs if allows(OPERATOR_RULES, verb, "DataVolume")]

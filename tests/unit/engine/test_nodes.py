@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kubeception import names
 from kubeception.engine import nodes
 from kubeception.providers.base import Machine, Phase
 
@@ -135,17 +136,18 @@ def test_a_new_node_gets_its_machines_address_then_all_the_rest() -> None:
     patch = nodes.node_patch(
         fresh,
         MACHINE,
-        "kubevirt://n/demo-workers-1",
+        "kubevirt://demo-workers-1",
         {"topology.kubernetes.io/zone": "z", "other": "x"},
+        {"example.com/vm": "n"},
     )
     assert patch == {
         "metadata": {
-            "annotations": {nodes.FLANNEL_ADDRESS: "10.244.0.9"},
-            "labels": {"topology.kubernetes.io/zone": "z"},
+            "annotations": {nodes.FLANNEL_ADDRESS: "10.244.0.9", "example.com/vm": "n"},
+            "labels": {names.PROVIDER_LABEL: MACHINE.provider, "topology.kubernetes.io/zone": "z"},
             "resourceVersion": "5",
         },
         "spec": {
-            "providerID": "kubevirt://n/demo-workers-1",
+            "providerID": "kubevirt://demo-workers-1",
             "taints": [{"key": "mine", "effect": "NoSchedule"}],
         },
     }
@@ -162,7 +164,9 @@ def test_a_kubelet_has_a_while_to_become_ready_before_pods_start() -> None:
     ]
     assert seconds == [10, 3, 0, 0]
     assert not nodes.head_start(fresh, replace(MACHINE, provider="pod"), START)
-    patch = nodes.node_patch(fresh, machine, "kubevirt://n/demo-workers-1", {}, open_to_pods=False)
+    patch = nodes.node_patch(
+        fresh, machine, "kubevirt://demo-workers-1", {}, {}, open_to_pods=False
+    )
     assert patch
     assert "taints" not in patch["spec"]
 
@@ -180,17 +184,17 @@ def test_no_pod_comes_before_flannel_says_that_it_runs() -> None:
 
     fresh["status"]["conditions"] = [said]
     assert nodes.status_patch(fresh, MACHINE, START, overlay=True) is None
-    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://demo-workers-1", {}, {})
     assert patch
     assert patch["spec"]["taints"] == [nodes.NO_NETWORK]
 
     fresh["spec"]["taints"].append(nodes.NO_NETWORK)
-    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://demo-workers-1", {}, {})
     assert patch
     assert patch["spec"]["taints"] == [nodes.NO_NETWORK]
 
     fresh["status"]["conditions"] = [{**said, "status": "False"}]
-    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://n/demo-workers-1", {})
+    patch = nodes.node_patch(fresh, MACHINE, "kubevirt://demo-workers-1", {}, {})
     assert patch
     assert patch["spec"]["taints"] == [nodes.NO_NETWORK]  # others put it there: theirs to remove
 
@@ -253,9 +257,48 @@ def test_what_a_node_lacks_is_said_in_short(said: str, told: str) -> None:
     assert nodes.lacks(unready) == told
 
 
+def test_a_node_that_moved_is_reached_where_it_is() -> None:
+    moved = node(providerID="kubevirt://n/demo-workers-1")
+    moved["metadata"]["annotations"] = {
+        nodes.FLANNEL_ADDRESS: "10.244.0.9",
+        nodes.FLANNEL_KNOWN: "10.244.0.9",
+        "flannel.alpha.coreos.com/backend-data": "{}",
+    }
+    moved["metadata"]["labels"] = {"topology.kubernetes.io/zone": "a"}
+    moved["status"]["addresses"] = nodes.addresses(MACHINE)
+    there = replace(MACHINE, address="10.244.3.4")
+    patch = nodes.status_patch(moved, there, START, overlay=True)
+    assert patch
+    assert {"type": "InternalIP", "address": "10.244.3.4"} in patch["status"]["addresses"]
+    zone = {"topology.kubernetes.io/zone": "b"}
+    assert nodes.node_patch(moved, there, "kubevirt://demo-workers-1", zone, {}) == {
+        "metadata": {
+            "annotations": {
+                nodes.FLANNEL_ADDRESS: "10.244.3.4",
+                nodes.FLANNEL_KNOWN: "10.244.3.4",
+            },
+            "labels": {names.PROVIDER_LABEL: there.provider, **zone},
+            "resourceVersion": "5",
+        }
+    }
+    assert "names" in nodes.objection(csr(), there)
+    assert nodes.objection(csr(ips=("10.244.3.4",)), there) == ""
+
+
+def test_flannel_is_told_the_machines_ipv6_address_where_it_has_one() -> None:
+    machine = replace(MACHINE, address6="fd00:10:244::9")
+    patch = nodes.node_patch(node(), machine, "kubevirt://demo-workers-1", {}, {})
+    assert patch
+    assert patch["metadata"]["annotations"] == {
+        "flannel.alpha.coreos.com/public-ip-overwrite": "10.244.0.9",
+        "flannel.alpha.coreos.com/public-ipv6-overwrite": "fd00:10:244::9",
+    }
+
+
 def test_a_complete_node_is_left_alone() -> None:
-    done = node(providerID="kubevirt://n/demo-workers-1")
+    done = node(providerID="kubevirt://demo-workers-1")
     done["metadata"]["annotations"] = {nodes.FLANNEL_ADDRESS: "10.244.0.9"}
+    done["metadata"]["labels"] = {names.PROVIDER_LABEL: MACHINE.provider}
     done["status"]["addresses"] = nodes.addresses(MACHINE)
     assert nodes.status_patch(done, MACHINE, START, overlay=True) is None
-    assert nodes.node_patch(done, MACHINE, "kubevirt://n/demo-workers-1", {}) is None
+    assert nodes.node_patch(done, MACHINE, "kubevirt://demo-workers-1", {}, {}) is None

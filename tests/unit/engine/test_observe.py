@@ -25,5 +25,14 @@ def test_a_pass_reads_every_kind_that_components_write_and_no_other() -> None:
     assert written.pop("host") == {"Namespace"}
     assert written.pop("tenant") == set(observe.TENANT_KINDS)
     assert written.pop("control plane") | READ_ONLY | OPERATORS == set(observe.CONTROL_PLANE_KINDS)
-    assert written.pop("nodes") | OPERATORS == set(observe.NODES_KINDS) - {"Secret"}
+    assert written.pop("nodes") | OPERATORS == set(observe.NODES_KINDS) - {"ConfigMap", "Secret"}
     assert not written
+
+
+def test_ranges_of_other_tenants_are_known_one_by_one() -> None:
+    annotations = {
+        names.POD_CIDR_ANNOTATION: "10.1.0.0/16,fd01::/56",
+        names.SERVICE_CIDR_ANNOTATION: "10.2.0.0/20",
+    }
+    found = observe._tenant_cidrs([{"metadata": {"annotations": annotations}}, {"metadata": {}}])
+    assert list(found) == ["10.1.0.0/16", "fd01::/56", "10.2.0.0/20"]

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from kubeception.errors import KubeceptionError
 from kubeception.lab import guest
-from kubeception.lab.disk import cpio, lay, strip
+from kubeception.lab.disk import contents, cpio, initrd, lay, load_order, strip
 from kubeception.lab.layer import Entry
 
 UNITS = {path.name for path in (guest.FILES / "etc/systemd/system").iterdir() if path.is_file()}
@@ -86,7 +87,61 @@ def test_own_units_are_started_or_start_others() -> None:
     assert (wanted & UNITS) | by_others == UNITS
 
 
+def test_sshd_is_started_where_somebody_has_a_key_and_takes_no_password() -> None:
+    (unit,) = (guest.FILES / "etc/systemd/system/ssh.service.d").iterdir()
+    assert "Condition" in unit.read_text()
+    assert "authorized_keys" in unit.read_text()
+    said = "".join(path.read_text() for path in (guest.FILES / "etc/ssh").rglob("*.conf"))
+    assert "PasswordAuthentication no" in said
+
+
 @pytest.mark.parametrize("name", ["authorized_keys", "shadow", "ssh_host"])
 def test_no_way_in_is_baked_into_the_image(name: str) -> None:
     assert not [entry.path for entry in guest.overlay() if name in entry.path]
     assert "passwd:" not in (guest.FILES / "etc/cloud/cloud.cfg").read_text()
+
+
+INDEX = """\
+kernel/a/disk.ko: kernel/b/bus.ko kernel/b/core.ko
+kernel/b/bus.ko: kernel/b/core.ko
+kernel/b/core.ko:
+kernel/net/card.ko: kernel/net/fail.ko kernel/b/core.ko
+kernel/net/fail.ko:
+"""
+"""As depmod writes it: what a driver needs first stands last."""
+
+
+def test_drivers_are_loaded_after_those_they_need_and_once() -> None:
+    assert load_order(INDEX, ("disk", "card")) == [
+        "kernel/b/core.ko",
+        "kernel/b/bus.ko",
+        "kernel/a/disk.ko",
+        "kernel/net/fail.ko",
+        "kernel/net/card.ko",
+    ]
+
+
+def test_a_driver_that_the_kernel_lacks_is_told() -> None:
+    with pytest.raises(KubeceptionError, match="no driver floppy"):
+        load_order(INDEX, ("floppy",))
+
+
+def test_an_initial_file_system_loads_in_the_order_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "modules.dep").write_text(INDEX)
+    (tmp_path / "busybox").write_text("")
+    for line in INDEX.splitlines():
+        file = tmp_path / line.partition(":")[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(file.name)
+    found = members(initrd(tmp_path / "busybox", tmp_path, drivers=("card", "disk")))
+    loaded = [content.decode() for name, (_, content) in sorted(found.items()) if ".ko" in name]
+    assert loaded == ["core.ko", "fail.ko", "card.ko", "bus.ko", "disk.ko"]
+    assert b"findfs LABEL=node-root" in found["init"][1]
+
+
+def test_what_firmware_is_given_is_owned_by_qemu(tmp_path: Path) -> None:
+    entries = contents(tmp_path)
+    paths = {entry.path for entry in entries}
+    assert paths == {"disk/disk.qcow2", "boot/vmlinux", "boot/initrd"}
+    assert {entry.owner for entry in entries} == {107}
+    assert [entry.source for entry in entries] == [tmp_path / entry.path for entry in entries]

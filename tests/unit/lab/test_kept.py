@@ -23,5 +23,18 @@ def test_only_what_changed_is_stale() -> None:
     assert differing(table(LISTING), wanted) == ["quay.io/app:1"]
 
 
+def test_a_digest_that_nothing_means_any_more_is_stale() -> None:
+    listed = {
+        "quay.io/app:1": "sha256:c",
+        "quay.io/app@sha256:b": "sha256:b",
+        "a@sha256:b": "sha256:b",
+    }
+    wanted = {"quay.io/app:1": "sha256:c", "quay.io/gone:1": ""}
+    assert differing(listed, wanted) == ["quay.io/app@sha256:b"]
+    assert differing({**listed, "quay.io/app@sha256:c": "sha256:c"}, wanted) == [
+        "quay.io/app@sha256:b"
+    ]
+
+
 def test_what_the_registry_lacks_is_left_alone() -> None:
     assert differing(table(LISTING), {"quay.io/app:1": ""}) == []

@@ -74,6 +74,17 @@ def test_files_have_their_mode_and_replace_others(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_each_node_has_a_machine_id_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "machine-id"
+    file.write_text("0123456789abcdef0123456789abcdef\n")
+    seen = {file.read_text()}
+    for _ in range(2):
+        pod.identify(file)
+        seen.add(file.read_text())
+    assert {len(text) for text in seen} == {33}
+    assert len(seen) == 3
+
+
 def test_a_network_of_its_own_gets_no_template(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,3 +67,25 @@ def test_the_file_system_is_looked_up_as_a_whole_word(tmp_path: Path) -> None:
     assert not preflight.knows_overlay(tmp_path / "filesystems")
     (tmp_path / "filesystems").write_text("nodev\toverlay\n")
     assert preflight.knows_overlay(tmp_path / "filesystems")
+
+
+def test_a_builder_lacks_everything_at_once(fit: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fit.setattr("os.geteuid", lambda: 1000)
+    fit.setattr(preflight, "knows_overlay", lambda: False)
+    fit.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2**40, 0, 2**32))
+    with pytest.raises(KubeceptionError) as caught:
+        preflight.check_builder({tmp_path / "cache": 3.5, tmp_path: 1.5})
+    for part in (
+        "this machine can't build images: 3 things",
+        "sudo -E kubeception image build",
+        "modprobe overlay",
+        f"4.0 GiB are free on the disk of {tmp_path}, 5.0 are needed",
+        "XDG_CACHE_HOME or --output",
+    ):
+        assert part in caught.value.message
+    assert "kubeception image build" in caught.value.hint
+
+
+@pytest.mark.usefixtures("fit")
+def test_a_fit_builder_passes(tmp_path: Path) -> None:
+    preflight.check_builder({tmp_path: 6})

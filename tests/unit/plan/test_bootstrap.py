@@ -2,12 +2,14 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from kubeception.api.v1alpha1 import USER_PATH
+from kubeception.api.v1alpha1 import ROOT_KEYS, USER_PATH
 from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import (
     REGISTRIES,
@@ -108,6 +110,52 @@ USER_DATA = {
     "packages": ["htop"],
     "commands": [["echo", "$(reboot); 'x'"]],
 }
+
+
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me"
+
+
+def test_who_may_log_in_as_root_and_sshd_runs_only_then() -> None:
+    made = pool(1, userData={"sshAuthorizedKeys": [ED25519, ED25519]})
+    config = yaml.safe_load(node_bootstrap(plan(), made, "m", TOKEN).on_systemd().cloud_config())
+    (keys,) = [f for f in config["write_files"] if f["path"] == ROOT_KEYS]
+    assert keys["content"] == f"{ED25519}\n{ED25519}\n"
+    assert keys["permissions"] == "0600"
+    assert "ssh.service" in config["bootcmd"][0]
+    text = node_bootstrap(plan(), pool(1), "m", TOKEN).on_systemd().cloud_config()
+    assert "ssh.service" not in text
+    assert ROOT_KEYS not in text
+
+
+def test_a_machine_keeps_to_the_address_its_node_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the machine itself, with all it calls taken away."""
+    files = {f.path: f.content for f in Bootstrap("m", (), ()).on_systemd().files}
+    program: dict[str, Any] = {"__name__": "node_address"}
+    exec(files["/usr/local/sbin/node-address"], program)
+    answers = iter([None, "10.244.0.9", "10.244.0.9", OSError("gone"), "10.244.3.4"])
+    done: list[str] = []
+
+    def internal_ip() -> str | None:
+        answer = next(answers, KeyboardInterrupt())
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def run(argv: list[str], **_: Any) -> None:
+        done.append(" ".join(argv[2:]))
+
+    monkeypatch.setitem(program, "internal_ip", internal_ip)
+    monkeypatch.setitem(program, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setitem(program, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(program["os"].path, "exists", lambda _: True)
+    with pytest.raises(KeyboardInterrupt):
+        program["follow"]()
+    assert done == [
+        "flush dev lo label lo:node",
+        "add 10.244.0.9/32 dev lo label lo:node",
+        "flush dev lo label lo:node",
+        "add 10.244.3.4/32 dev lo label lo:node",
+    ]
 
 
 def test_what_a_pool_adds_comes_after_what_makes_a_node() -> None:

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 from hypothesis import given, strategies as st
@@ -136,6 +136,93 @@ def test_what_is_found_free_overlaps_nothing_and_is_the_first_that_does_not(
     found = slow()
     if found is None:
         with pytest.raises(KubeceptionError, match="no range is left"):
-            network._free(used, (16,), start, "pods")
+            network._free(used, (16,), start, "pods", network.POOLS)
     else:
-        assert network._free(used, (16,), start, "pods") == found
+        assert network._free(used, (16,), start, "pods", network.POOLS) == found
+
+
+DUAL = replace(HOST, pod_cidrs=("10.244.0.0/16", "fd00:10:244::/56"))
+SIX = "fd12:3456:789a::/56"
+
+
+def dual(**second: str) -> TenantCluster:
+    return tenant({"networking": {"ipv6": second}})
+
+
+def test_a_tenant_of_both_families_has_a_site_of_its_own() -> None:
+    plan = planned(dual(), DUAL)
+    pods, services = IPv6Network(plan.pod_cidr6), IPv6Network(plan.service_cidr6)
+    assert (pods.prefixlen, services.prefixlen) == (56, 112)
+    assert pods.supernet(new_prefix=48) == services.supernet(new_prefix=48)
+    assert pods.subnet_of(IPv6Network("fd00::/8"))
+    assert not pods.overlaps(services)
+    assert plan.pod_cidrs == f"{plan.pod_cidr},{plan.pod_cidr6}"
+    assert planned(tenant({"networking": {"ipv6": {}}}, name="other"), DUAL).pod_cidr6 != str(pods)
+    one = planned(tenant(), DUAL)
+    assert (one.dual, one.pod_cidrs, one.all) == (
+        False,
+        one.pod_cidr,
+        (one.pod_cidr, one.service_cidr),
+    )
+    assert one.pod_cidr == plan.pod_cidr
+
+
+def test_ipv6_ranges_of_the_spec_are_taken_and_the_other_is_found_beside_it() -> None:
+    plan = planned(dual(podCIDR=SIX), DUAL)
+    assert plan.pod_cidr6 == SIX
+    assert plan.service_cidr6
+    both = planned(dual(podCIDR=SIX, serviceCIDR="fd12:3456:789b::/112"), DUAL)
+    assert (both.pod_cidr6, both.service_cidr6) == (SIX, "fd12:3456:789b::/112")
+
+
+@pytest.mark.parametrize(
+    ("second", "culprit"),
+    [
+        ({"podCIDR": "fd00:10:244::/48"}, "fd00:10:244::/56 of the host cluster's pods"),
+        ({"podCIDR": "fd00::/56"}, "fd00::2/128 of a node of the host cluster"),
+        ({"podCIDR": "fe80::/56"}, "link-local"),
+        ({"podCIDR": "ff02::/56"}, "multicast"),
+        ({"serviceCIDR": "fd10:0:2::/112"}, "the network a virtual machine sees itself in"),
+        ({"serviceCIDR": "::/112"}, "addresses of one machine"),
+    ],
+)
+def test_an_ipv6_range_in_use_is_refused(second: dict[str, str], culprit: str) -> None:
+    with pytest.raises(SpecError, match=culprit):
+        planned(dual(**second), DUAL)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"podCIDR": "fd12:3456:789a::1/56"}, "is not an IPv6 range"),
+        ({"podCIDR": "10.0.0.0/16"}, "is not an IPv6 range"),
+        ({"podCIDR": "FD12::/56"}, "must be written as fd12::/56"),
+        ({"podCIDR": "fd12::/47"}, "between /48 and /60"),
+        ({"podCIDR": "fd12::/64"}, "between /48 and /60"),
+        ({"serviceCIDR": "fd12::/107"}, "between /108 and /120"),
+        ({"podCIDR": "fd12::/56", "serviceCIDR": "fd12::/112"}, "overlaps serviceCIDR"),
+    ],
+)
+def test_an_ipv6_range_of_no_use_is_refused(second: dict[str, str], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        dual(**second)
+
+
+def test_flannel_needs_a_host_with_ipv6_and_others_do_not() -> None:
+    with pytest.raises(SpecError, match="flannel sends IPv6 over nothing else") as caught:
+        planned(dual())
+    assert "IPv6 over IPv4" in caught.value.hint
+    assert planned(dual(), HostFacts()).dual, "nothing is known of this host"
+    assert planned(tenant({"networking": {"ipv6": {}, "cni": "none"}})).dual
+
+
+def test_ipv6_ranges_are_remembered_and_stay() -> None:
+    facts = remembered(f"10.50.0.0/16,{SIX}", "10.51.0.0/20,fd12::/112")
+    plan = plan_network(dual(), facts, NAMESPACE)
+    assert (plan.pod_cidr6, plan.service_cidr6) == (SIX, "fd12::/112")
+    with pytest.raises(SpecError, match="but the cluster runs with fd12:3456:789a::/56"):
+        plan_network(dual(podCIDR="fd13::/56"), facts, NAMESPACE)
+    with pytest.raises(SpecError, match=r"ipv6: the cluster runs with 10\.50"):
+        plan_network(tenant(), facts, NAMESPACE)
+    with pytest.raises(SpecError, match="ipv6: the cluster runs without IPv6"):
+        plan_network(dual(), remembered("10.50.0.0/16", "10.51.0.0/20"), NAMESPACE)

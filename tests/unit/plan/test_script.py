@@ -9,7 +9,8 @@ from hypothesis import given, strategies as st
 from kubeception.plan.bootstrap import Bootstrap, File
 from kubeception.plan.endpoint import Endpoint
 from kubeception.plan.render import text
-from kubeception.plan.script import forward, script
+from kubeception.plan.script import script
+from kubeception.plan.way import forward
 
 INSIDE = Endpoint("192.0.2.10", "203.0.113.10", 30443, tunnel_port=30132)
 LINES = text("machine.sh", {})

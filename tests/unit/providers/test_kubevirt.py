@@ -1,6 +1,8 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from kubeception import names
 from kubeception.api.reasons import Reason
@@ -126,6 +128,59 @@ def test_more_disks() -> None:
         pool(1, kubevirt={"disks": [{"name": "a", "size": "1Gi"}] * 2})
 
 
+def test_a_root_disk_on_a_volume() -> None:
+    made = pool(1, kubevirt={"rootDisk": {"size": "20Gi"}})
+    seed, machine = KubeVirt().render(plan(), made, "demo-1", BOOT)
+    (template,) = machine["spec"]["dataVolumeTemplates"]
+    spec = machine["spec"]["template"]["spec"]
+    assert spec["volumes"][0] == {
+        "name": "root",
+        "dataVolume": {"name": template["metadata"]["name"]},
+    }
+    image = template["spec"]["source"]["registry"]["url"].removeprefix("docker://")
+    assert spec["domain"]["firmware"]["kernelBoot"]["container"]["image"] == image
+    assert "resize2fs" in seed["stringData"]["userdata"]
+    assert "resize2fs" not in KubeVirt().render(plan(), pool(1), "demo-1", BOOT)[0]["stringData"]
+    others = pool(1, kubevirt={"rootDisk": {"size": "20Gi"}, "image": "example.org/disk:1"})
+    seed, machine = KubeVirt().render(plan(), others, "demo-1", BOOT)
+    (template,) = machine["spec"]["dataVolumeTemplates"]
+    assert template["spec"]["source"]["registry"]["url"] == "docker://example.org/disk:1"
+    assert "resize2fs" not in seed["stringData"]["userdata"]
+
+
+def test_network_data_comes_beside_user_data_and_our_disk_heeds_it() -> None:
+    text = "version: 2\n"
+    made = pool(1, kubevirt={"networkData": text})
+    seed, machine = KubeVirt().render(plan(), made, "demo-1", BOOT)
+    assert seed["stringData"]["networkdata"] == text
+    spec = machine["spec"]["template"]["spec"]
+    assert spec["volumes"][1]["cloudInitNoCloud"] == {
+        "secretRef": {"name": "demo-1"},
+        "networkDataSecretRef": {"name": "demo-1"},
+    }
+    kernel = spec["domain"]["firmware"]["kernelBoot"]["kernelArgs"]
+    assert "network-config" not in kernel
+    assert "networkctl" in seed["stringData"]["userdata"]
+    seed, machine = KubeVirt().render(plan(), pool(1), "demo-1", BOOT)
+    spec = machine["spec"]["template"]["spec"]
+    assert seed["stringData"].keys() == {"userdata"}
+    assert "networkDataSecretRef" not in spec["volumes"][1]["cloudInitNoCloud"]
+    kernel = spec["domain"]["firmware"]["kernelBoot"]["kernelArgs"]
+    assert "network-config=disabled" in kernel.split()
+    assert "networkctl" not in seed["stringData"]["userdata"]
+
+
+def test_a_machine_that_is_to_move_is_marked_and_kubevirt_leaves_that_to_us() -> None:
+    for eviction, marks in (
+        ("Replace", None),
+        ("LiveMigrate", {"kubeception.io/eviction": "LiveMigrate"}),
+    ):
+        made = pool(1, kubevirt={"eviction": eviction})
+        _, machine = KubeVirt().render(plan(), made, "demo-1", BOOT)
+        assert machine["metadata"].get("annotations") == marks
+        assert machine["spec"]["template"]["spec"]["evictionStrategy"] == "External"
+
+
 def test_what_a_machine_tells() -> None:
     (machine,) = KubeVirt().machines([vm(), vmi("Running")])
     assert (machine.name, machine.pool, machine.uid) == ("demo-1", "demo", "vm-uid")
@@ -185,6 +240,8 @@ def test_phases(objects: list[dict[str, Any]], phase: Phase, message: str) -> No
     ("printable", "reason"),
     [
         ("CrashLoopBackOff", Reason.CONTAINER_ENDS),
+        ("Provisioning", Reason.IN_PROGRESS),
+        ("WaitingForVolumeBinding", Reason.IN_PROGRESS),
         ("DataVolumeError", Reason.VOLUME_PENDING),
         ("ErrorPvcNotFound", Reason.VOLUME_PENDING),
         ("ErrorUnschedulable", Reason.UNSCHEDULABLE),
@@ -219,3 +276,44 @@ def test_other_virtual_machines_are_none_of_ours() -> None:
     stranger = vm()
     stranger["metadata"]["labels"] = {}
     assert KubeVirt().machines([stranger]) == []
+
+
+ELSEWHERE = {"infraKubeconfigSecretRef": {"name": "infra"}, "infraNamespace": "workers"}
+
+
+def test_a_machine_elsewhere_finds_the_way_to_its_api_server() -> None:
+    ctx = plan({"exposure": {"type": "NodePort"}})
+    seed, machine = KubeVirt().render(ctx, pool(1, kubevirt=ELSEWHERE), "demo-1", BOOT)
+    assert {obj["metadata"]["namespace"] for obj in (seed, machine)} == {"workers"}
+    data = yaml.safe_load(seed["stringData"]["userdata"])
+    assert data["bootcmd"][0] == ["nft", "-f", "/etc/kubeception/endpoint.nft"]
+    (rules,) = [f for f in data["write_files"] if f["path"].endswith("endpoint.nft")]
+    assert "192.0.2.10 . 6443 : 203.0.113.10 . 30443" in rules["content"]
+    labels = machine["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= seed["metadata"]["labels"].items()
+    assert names.SITE_LABEL in labels
+
+
+def test_a_machine_of_the_host_needs_no_way() -> None:
+    seed, _ = KubeVirt().render(plan(), pool(1), "demo-1", BOOT)
+    assert "endpoint.nft" not in seed["stringData"]["userdata"]
+
+
+def test_machines_elsewhere_are_allowed_by_an_administrator() -> None:
+    wanted = pool(1, kubevirt=ELSEWHERE)
+    KubeVirt().check(plan(), wanted)
+    facts = replace(plan().facts, objects={})
+    with pytest.raises(SpecError, match=r"infraKubeconfigSecretRef: .* not allowed in default"):
+        KubeVirt().check(plan(facts=facts), wanted)
+    KubeVirt().check(plan(facts=facts), pool(1))
+    with pytest.raises(SpecError, match="inside the host only"):
+        KubeVirt().check(plan({"exposure": {"type": "ClusterIP"}}), wanted)
+
+
+def test_a_machine_may_have_an_address_of_each_family() -> None:
+    addresses = ["10.244.0.9", "fd00:10:244::9"]
+    both = {"name": "default", "ipAddress": "10.244.0.9", "ipAddresses": addresses}
+    (machine,) = KubeVirt().machines([vm(), vmi("Running", interfaces=[both])])
+    assert (machine.address, machine.address6) == ("10.244.0.9", "fd00:10:244::9")
+    (machine,) = KubeVirt().machines([vm(), vmi("Running")])
+    assert (machine.address, machine.address6) == ("10.244.0.9", "")

@@ -1,0 +1,120 @@
+"""How quick a tenant's network is beside the host's own: two pods that serve a file, in each of the two."""
+
+import http.client
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+ASKED: Final = 200
+"""How often for a latency."""
+RUNS: Final = 10
+"""How often a command is run in a pod."""
+FILE: Final = 32
+"""MiB of the file that is fetched for a rate."""
+
+Kubectl = Callable[..., str]
+
+SERVERS: Final = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: bench}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: bench}}}}
+  template:
+    metadata: {{labels: {{app: bench}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector: {{matchLabels: {{app: bench}}}}
+      containers:
+        - name: bench
+          image: docker.io/library/busybox:1.36
+          command:
+            - sh
+            - -c
+            - |
+              mkdir /tmp/www && cd /tmp/www && echo hello > index.html
+              dd if=/dev/zero of=file bs=1M count={FILE} 2>/dev/null
+              exec httpd -f -p 8080 -h /tmp/www
+          readinessProbe: {{httpGet: {{port: 8080}}, periodSeconds: 1}}
+"""
+BALANCED: Final = """\
+apiVersion: v1
+kind: Service
+metadata: {name: bench}
+spec:
+  type: LoadBalancer
+  selector: {app: bench}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The pods, in one cluster."""
+
+    kubectl: Kubectl
+    names: list[str]
+    addresses: list[str]
+
+    def fetch(self) -> float:
+        """MiB a second from one pod to the other."""
+        ask = f"time wget -qO /dev/null http://{self.addresses[1]}:8080/file"
+        said = self.kubectl("exec", self.names[0], "--", "sh", "-c", f"{{ {ask}; }} 2>&1")
+        (line,) = (line for line in said.splitlines() if line.startswith("real"))
+        minutes, seconds = line.split()[1].rstrip("s").split("m")
+        return FILE / (int(minutes) * 60 + float(seconds))
+
+    def command(self) -> float:
+        """Seconds that a command in a pod takes, which does nothing there."""
+        return _median(RUNS, lambda: self.kubectl("exec", self.names[0], "--", "true"))
+
+
+@contextmanager
+def servers(kubectl: Kubectl) -> Iterator[Servers]:
+    """The pods, until the block ends."""
+    kubectl("apply", "-f", "-", stdin=SERVERS)
+    kubectl("rollout", "status", "deployment/bench", "--timeout=300s")
+    found = json.loads(kubectl("get", "pods", "-l", "app=bench", "-o", "json"))["items"]
+    yield Servers(
+        kubectl,
+        [pod["metadata"]["name"] for pod in found],
+        [pod["status"]["podIP"] for pod in found],
+    )
+    kubectl("delete", "deployment", "bench")
+
+
+def latency(host: str, port: int) -> float:
+    """Seconds to an answer of a few bytes, each by a connection of its own."""
+    return _median(ASKED, lambda: _get(host, port, "/"))
+
+
+def rate(host: str, port: int) -> float:
+    """MiB a second of the file."""
+    return FILE / _median(3, lambda: _get(host, port, "/file"))
+
+
+def _get(host: str, port: int, path: str) -> None:
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    while answer.read(1 << 20):
+        pass
+    connection.close()
+
+
+def _median(times: int, call: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
