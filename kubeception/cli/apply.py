@@ -32,17 +32,17 @@ def apply(files: tuple[str, ...], wait: float, host: HostArgs) -> None:
     """
     from kubeception.cli.documents import check, load
     from kubeception.cli.host import connect
+    from kubeception.cli.nesting import furnish, operator_image
     from kubeception.cli.progress import Progress
     from kubeception.cli.work import bring
     from kubeception.engine.apply import contains
-    from kubeception.engine.install import prepare_host
 
     documents = load(files, host.namespace)
     found = connect(host)
-    cluster = found.cluster
+    cluster, image = found.cluster, operator_image(found)
     with Progress() as progress:
-        with progress.phase(f"Host cluster {found.context}"):
-            prepare_host(cluster)
+        with progress.phase(f"Host cluster {found.title}"):
+            furnish(found, documents.pools, image)
             check(cluster, documents)
         for manifest in documents.manifests():
             kind, meta = manifest["kind"], manifest["metadata"]

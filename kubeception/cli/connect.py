@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +17,6 @@ from kubeception.cli.options import DURATION, HostArgs, examples, host_options, 
 
 if TYPE_CHECKING:
     from kubeception.engine.reconcile import Engine
-
-LOOK_SECONDS: Final = 2.0
-"""How often the host is asked anew about a control plane that isn't reached."""
 
 
 @click.command(
@@ -67,22 +63,10 @@ def way(engine: "Engine", seconds: float) -> tuple[dict[str, Any], bool]:
     Raises WaitTimeoutError.
     """
     from kubeception.engine.link import SERVER_NAME
-    from kubeception.errors import WaitTimeoutError
+    from kubeception.engine.reach import reach
 
-    end = time.monotonic() + seconds
-    while True:
-        ctx = engine.context()
-        left = end - time.monotonic()
-        tenant = engine.link.wait(ctx, max(0.0, min(left, LOOK_SECONDS)))
-        if tenant is not None or left <= 0:
-            break
+    ctx, tenant = reach(engine, seconds)
     document = copy.deepcopy(ctx.pki.admin_kubeconfig())
-    if tenant is None:
-        raise WaitTimeoutError(
-            f"the API server of {engine.name} does not answer, neither at "
-            f"{document['clusters'][0]['cluster']['server']} nor through the host",
-            hint=f"kubeception doctor {engine.name}",
-        )
     cluster = document["clusters"][0]["cluster"]
     if tenant.server == cluster["server"]:
         return document, False

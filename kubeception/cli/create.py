@@ -1,13 +1,21 @@
 """`kubeception create`: a tenant cluster from nothing, or an existing one brought to what is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kubeception.cli.options import DURATION, HostArgs, examples, host_options, name_argument
+from kubeception.cli.options import (
+    DURATION,
+    INNER_NAMESPACE,
+    HostArgs,
+    examples,
+    host_options,
+    name_argument,
+)
 
 if TYPE_CHECKING:
     from kubeception.api.v1alpha1 import TenantCluster
@@ -69,6 +77,7 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
         "create acme -f acme.yaml",
         "create acme --provider pod",
         "create acme --set datastore.storage=Ephemeral --workers 0",
+        "create acme/team/test --parents",
     )
 )
 @name_argument
@@ -81,39 +90,74 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     help="How long until it must be ready.",
 )
 @click.option("--merge/--no-merge", default=True, help="Put its context into your kubeconfig.")
+@click.option(
+    "--parents",
+    is_flag=True,
+    help="Create the clusters before it in its path that don't exist, each with a node.",
+)
 @host_options
-def create(name: str, spec: dict[str, Any], wait: float, *, merge: bool, host: HostArgs) -> None:
-    """Create tenant cluster NAME, or bring it to what is asked for.
+def create(
+    name: str, spec: dict[str, Any], wait: float, *, merge: bool, parents: bool, host: HostArgs
+) -> None:
+    """Create tenant cluster NAME, or bring it to what is asked for. A path, such as a/b, makes it in another: b in a.
 
     Given again, it goes on where an earlier run ended, and changes nothing that needn't change.
     """
     from kubeception.cli.host import connect
     from kubeception.cli.progress import Progress
     from kubeception.cli.spec import SpecArgs, load
-    from kubeception.engine.follow import until_ready
-    from kubeception.engine.reconcile import Engine
 
     args = SpecArgs(name, host.namespace, **spec)
     if args.file:
         load(args)  # every problem of the file, before a cluster is asked for anything
-    found = connect(host)
-    with Progress() as progress, Engine(found.cluster, host.namespace, name) as engine:
-        write(found, args, progress)
-        report = until_ready(engine, wait, Ticks(progress).told)
+    found = lay_way(host, wait) if parents else connect(host)
+    with Progress() as progress, bring(found, args, wait, progress) as (engine, report):
         if report.ready:
             hand_over(found, engine, report, progress, merge=merge)
 
 
-def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
+def lay_way(args: HostArgs, seconds: float) -> "Host":
+    """The host that a path leads to, each cluster on the way made where there is none."""
+    from kubeception.cli.host import enter, outermost
+    from kubeception.cli.nesting import provider_of_parent
+    from kubeception.cli.progress import Progress
+    from kubeception.cli.spec import SpecArgs
+
+    host, namespace = outermost(args), args.outer_namespace
+    for name in args.path:
+        if host.cluster.get("TenantCluster", name, namespace) is None:
+            spec = SpecArgs(name, namespace, provider=provider_of_parent(host, namespace))
+            with Progress() as progress, bring(host, spec, seconds, progress):
+                pass
+        host, namespace = enter(host, namespace, name), INNER_NAMESPACE
+    return host
+
+
+@contextmanager
+def bring(
+    host: "Host", args: "SpecArgs", seconds: float, progress: "Progress"
+) -> "Iterator[tuple[Engine, Report]]":
+    """Create one, or bring it to what is asked for; what works on it ends afterwards."""
+    from kubeception.cli.nesting import operator_image
+    from kubeception.engine.follow import until_ready
+    from kubeception.engine.reconcile import Engine
+
+    image = operator_image(host)
+    with Engine(host.cluster, args.namespace, str(args.name)) as engine:
+        write(host, args, image, progress)
+        yield engine, until_ready(engine, seconds, Ticks(progress).told)
+
+
+def write(host: "Host", args: "SpecArgs", image: str | None, progress: "Progress") -> None:
     """Write the TenantCluster and its pools, where they are not as asked for."""
+    from kubeception.cli.nesting import furnish, usual
     from kubeception.cli.spec import load
     from kubeception.engine.apply import contains
-    from kubeception.engine.install import prepare_host
     from kubeception.errors import ConflictError
     from kubeception.providers import preflight
 
     name, cluster = str(args.name), host.cluster
-    with progress.phase(f"Host cluster {host.context}"):
+    with progress.phase(f"Host cluster {host.title}"):
         there = cluster.get("TenantCluster", name, args.namespace)
         pools = cluster.list("NodePool", args.namespace) if there else []
         pools = [p for p in pools if p["spec"]["clusterRef"]["name"] == name]
@@ -122,9 +166,9 @@ def write(host: "Host", args: "SpecArgs", progress: "Progress") -> None:
                 f"tenant cluster {name} is being deleted",
                 hint=f"`kubeception delete {name}` brings that to its end; then create it.",
             )
-        wanted: Wanted = load(args, there, pools)
+        wanted: Wanted = load(args if there else usual(host, args), there, pools)
         preflight(cluster, wanted.pools)
-        prepare_host(cluster)
+        furnish(host, wanted.pools, image)
         known = {
             (p["kind"], p["metadata"]["name"]): p for p in (*pools, *([there] if there else ()))
         }
@@ -180,34 +224,39 @@ def hand_over(
     host: "Host", engine: "Engine", report: "Report", progress: "Progress", *, merge: bool
 ) -> None:
     """Put the context into the user's kubeconfig, prove it, and say what to do next."""
-    from kubeception.kube.client import Cluster
+    from kubeception.kube.client import Cluster, listens
     from kubeception.kube.kubeconfig import default_paths, merge as merge_into
 
-    name, document = report.cluster.name, engine.context().pki.admin_kubeconfig()
-    context = document["current-context"]
-    outside = report.cluster.spec.exposure.type != "ClusterIP"
-    if outside:
-        tenant = Cluster(document, f"tenant cluster {name}")
-        with progress.phase("Proof: a request with the administrator's kubeconfig"), tenant:
-            tenant.list("Namespace")
+    ctx = engine.context()
+    name = "/".join((*host.path, report.cluster.name))
+    document = ctx.pki.admin_kubeconfig(name)
+    inside = report.cluster.spec.exposure.type == "ClusterIP"
+    if inside or (
+        host.outer and ctx.endpoint and not listens((ctx.endpoint.host, ctx.endpoint.port))
+    ):
+        click.echo(f"Its API server is reached from inside {host.title} only, and by this program.")
+        click.echo(f"Next:\n\n  kubeception connect {name} -- kubectl get nodes\n")
+        return
+    tenant = Cluster(document, f"tenant cluster {name}")
+    with progress.phase("Proof: a request with the administrator's kubeconfig"), tenant:
+        tenant.list("Namespace")
     if not merge:
         click.echo(f"Next:\n\n  kubeception kubeconfig {name}\n")
         return
     path = default_paths()[0]
     merge_into(path, document, came_from(host, report.cluster))
-    click.echo(f"Context {context} is in {shown(path)} and current.")
-    if outside:
-        click.echo("Next:\n\n  kubectl get nodes\n")
-    else:
-        click.echo("It works inside the host cluster only: the API server has exposure ClusterIP.")
+    click.echo(f"Context {document['current-context']} is in {shown(path)} and current.")
+    click.echo("Next:\n\n  kubectl get nodes\n")
 
 
 def came_from(host: "Host", cluster: "TenantCluster") -> "Origin":
     """What a tenant's context remembers."""
     from kubeception.kube.kubeconfig import Origin
 
-    place = f"{cluster.namespace}/{cluster.name}"
-    return Origin(place, cluster.metadata.uid, host.kubeconfig, host.context)
+    place = host.place(cluster.namespace, cluster.name)
+    return Origin(
+        place, cluster.metadata.uid, host.kubeconfig, host.context, lineage=",".join(host.lineage)
+    )
 
 
 def shown(path: Path) -> str:

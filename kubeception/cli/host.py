@@ -4,13 +4,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeception.cli.options import HostArgs
+import click
+
+from kubeception.cli.options import INNER_NAMESPACE, HostArgs
 from kubeception.errors import ApiError, HostUnreachableError, NotFoundError, UsageError
 from kubeception.kube.client import Cluster
 from kubeception.kube.kubeconfig import Kubeconfig, default_paths, load, origin
 
 NO_HOST_HINT = "`kubeception lab up` makes a host cluster on this machine."
 PROBE_SECONDS = 10.0
+ENTER_SECONDS = 20.0
+"""How long the API server of a cluster on the way may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +23,71 @@ class Host:
 
     cluster: Cluster
     kubeconfig: str
-    """The file its context is in; empty when it is among those kubectl reads."""
+    """The file its context is in, or that of the outermost cluster; empty when it is among those kubectl reads."""
     context: str
+    """Of the outermost cluster."""
+    outer: "Host | None" = None
+    """The host of this one, where it is a tenant itself."""
+    namespace: str = ""
+    name: str = ""
+    """What it is there."""
+    uid: str = ""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the tenants it is reached through, itself the last."""
+        return (*self.outer.path, self.name) if self.outer else ()
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The uids of the same."""
+        return (*self.outer.lineage, self.uid) if self.outer else ()
+
+    def place(self, namespace: str, name: str) -> str:
+        """`namespace/name` of a tenant of it; of one that is deeper, with the names on the way between them."""
+        if self.outer is None:
+            return f"{namespace}/{name}"
+        return f"{self.outer.place(self.namespace, self.name)}/{name}"
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return "/".join(self.path) or self.context
 
 
 def connect(args: HostArgs) -> Host:
     """The host cluster the options mean; else of the kubeconfig; else of a running lab.
 
-    Where the current context is a tenant of ours, that tenant's host is meant. Raises
-    HostUnreachableError when there is none, or it doesn't answer.
+    Where the current context is a tenant of ours, that tenant's host is meant. From there on the way is
+    by the names of the path. Raises HostUnreachableError when there is none, or it doesn't answer.
     """
+    host, namespace = outermost(args), args.outer_namespace
+    for name in args.path:
+        host, namespace = enter(host, namespace, name), INNER_NAMESPACE
+    return host
+
+
+def enter(host: Host, namespace: str, name: str, seconds: float = ENTER_SECONDS) -> Host:
+    """A tenant of a host as a host, for as long as the command runs. Raises NotFoundError, HostUnreachableError."""
+    from kubeception.cli.tenant import find
+    from kubeception.engine.reach import reach
+    from kubeception.engine.reconcile import Engine
+    from kubeception.errors import WaitTimeoutError
+
+    found = find(host.cluster, namespace, name)
+    engine = Engine(host.cluster, namespace, name)
+    click.get_current_context().call_on_close(engine.close)
+    try:
+        _, tenant = reach(engine, seconds)
+    except WaitTimeoutError as error:
+        path = "/".join((*host.path, name))
+        raise HostUnreachableError(error.message, hint=f"kubeception doctor {path}") from None
+    uid = found["metadata"]["uid"]
+    return Host(tenant, host.kubeconfig, host.context, host, namespace, name, uid)
+
+
+def outermost(args: HostArgs) -> Host:
+    """The cluster that kubeconfig and context mean."""
     config, file = _config(args)
     name = args.context or config.current
     context = config.context(name)

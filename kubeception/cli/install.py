@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kubeception.cli.options import DURATION, HostArgs, examples
+from kubeception.cli.options import (
+    DURATION,
+    INNER_NAMESPACE,
+    HostArgs,
+    examples,
+    inside_option,
+)
+from kubeception.cli.paths import steps
 
 if TYPE_CHECKING:
     from kubeception.cli.host import Host
@@ -44,7 +51,7 @@ def operator_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def host_only(command: Callable[..., R]) -> Callable[..., R]:
-    """`--kubeconfig` and `--context`, given to the command as `host: HostArgs`."""
+    """`--kubeconfig`, `--context` and `--in`, given to the command as `host: HostArgs`."""
 
     @click.option(
         "--kubeconfig",
@@ -52,9 +59,11 @@ def host_only(command: Callable[..., R]) -> Callable[..., R]:
         help="kubeconfig of the host cluster; default: what kubectl reads.",
     )
     @click.option("--context", help="Its context; default: the current one.")
+    @inside_option
     @wraps(command)
-    def wrapped(kubeconfig: Path | None, context: str | None, **rest: Any) -> R:
-        return command(host=HostArgs(kubeconfig, context, ""), **rest)
+    def wrapped(kubeconfig: Path | None, context: str | None, inside: str, **rest: Any) -> R:
+        host = HostArgs(kubeconfig, context, "", steps(inside), INNER_NAMESPACE)
+        return command(host=host, **rest)
 
     return wrapped
 

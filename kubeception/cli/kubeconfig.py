@@ -20,7 +20,7 @@ def kubeconfig(name: str, *, merge: bool, host: HostArgs) -> None:
     found = connect(host)
     with Engine(found.cluster, host.namespace, name) as engine:
         ctx = engine.context()
-    made = ctx.pki.admin_kubeconfig()
+    made = ctx.pki.admin_kubeconfig("/".join((*found.path, name)))
     if not merge:
         document(made, "yaml")
         return

@@ -11,8 +11,13 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from kubeception.cli.paths import descend
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+INNER_NAMESPACE: Final = "default"
+"""Where the tenants of a tenant cluster are, unless told otherwise."""
 
 UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -58,10 +63,26 @@ class HostArgs:
     kubeconfig: Path | None
     context: str | None
     namespace: str
+    path: tuple[str, ...] = ()
+    """Tenant clusters to go through, the outermost first: the last of them is the host that is meant."""
+    outer_namespace: str = ""
+    """Where the first of them is, in the cluster that kubeconfig and context lead to."""
+
+
+inside_option: Final = click.option(
+    "--in",
+    "inside",
+    metavar="PATH",
+    default="",
+    help="A tenant cluster as the host, such as a, or a/b for b of a.",
+)
 
 
 def host_options(command: Callable[..., R]) -> Callable[..., R]:
-    """`--kubeconfig`, `--context` and `--namespace`, given to the command as `host: HostArgs`."""
+    """`--kubeconfig`, `--context`, `--namespace` and `--in`, given to the command as `host: HostArgs`.
+
+    A path before a name the command is given (`a/b/NAME`) is the same as `--in a/b`.
+    """
 
     @click.option(
         "--kubeconfig",
@@ -72,9 +93,14 @@ def host_options(command: Callable[..., R]) -> Callable[..., R]:
     @click.option(
         "-n", "--namespace", default="default", show_default=True, help="Where tenant clusters are."
     )
+    @inside_option
     @wraps(command)
-    def wrapped(kubeconfig: Path | None, context: str | None, namespace: str, **rest: Any) -> R:
-        return command(host=HostArgs(kubeconfig, context, namespace), **rest)
+    def wrapped(
+        kubeconfig: Path | None, context: str | None, namespace: str, inside: str, **rest: Any
+    ) -> R:
+        path = descend(inside, rest)
+        there = INNER_NAMESPACE if path else namespace
+        return command(host=HostArgs(kubeconfig, context, there, path, namespace), **rest)
 
     return wrapped
 

@@ -12,6 +12,7 @@ from kubeception.components.flannel import Flannel
 from kubeception.components.konnectivity_agent import KonnectivityAgent
 from kubeception.components.kube_proxy import KubeProxy
 from kubeception.components.kubeadm import Kubeadm
+from kubeception.components.lineage import Lineage
 from kubeception.components.local_path import LocalPath
 from kubeception.components.metrics_server import MetricsServer
 from kubeception.components.namespace import Namespaces
@@ -35,6 +36,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     # in the tenant
     ControllerAccounts(),
     Kubeadm(),
+    Lineage(),
     KubeProxy(),
     Flannel(),
     KonnectivityAgent(),

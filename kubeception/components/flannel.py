@@ -15,6 +15,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change
 from kubeception.plan.endpoint import API_PORT
 from kubeception.plan.facts import Object
+from kubeception.plan.network import VXLAN_PORT
 
 NAMESPACE = "kube-flannel"
 
@@ -41,7 +42,7 @@ class Flannel(TenantComponent):
         network: Object = {
             "Network": ctx.network.pod_cidr,
             "EnableNFTables": True,
-            "Backend": {"Type": "vxlan"},
+            "Backend": {"Type": "vxlan", "Port": VXLAN_PORT + len(ctx.facts.host.above)},
         }
         if ctx.network.dual:
             network |= {"EnableIPv6": True, "IPv6Network": ctx.network.pod_cidr6}

@@ -7,6 +7,7 @@ from typing import Any, Final
 from kubeception import __version__, names
 from kubeception.api.crd import definitions
 from kubeception.components.rbac import Rule, account, rule
+from kubeception.plan import lineage
 from kubeception.plan.facts import Object
 from kubeception.plan.network import LINK_LOCAL
 from kubeception.plan.render import manifest
@@ -94,7 +95,7 @@ SYSTEM_RULES: Final[tuple[Rule, ...]] = (
 
 FACTS: Final = (
     ("kube-public", (rule(("configmaps",), ("get",), only=("local-registry-hosting",)),)),
-    ("kube-system", (rule(("configmaps",), ("get",), only=("kubeadm-config",)),)),
+    ("kube-system", (rule(("configmaps",), ("get",), only=("kubeadm-config", lineage.NAME)),)),
     ("default", (rule(("services",), ("get",), only=("kubernetes",)),)),
 )
 """Single objects that tell what the host is like."""

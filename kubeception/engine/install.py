@@ -141,6 +141,12 @@ def installed_version(host: Cluster) -> str:
     return str(labels.get(VERSION_LABEL, ""))
 
 
+def installed_image(host: Cluster) -> str:
+    """The operator's image; empty where there is none."""
+    pod = (_deployment(host) or {}).get("spec", {}).get("template", {}).get("spec", {})
+    return next((str(c["image"]) for c in pod.get("containers", ())), "")
+
+
 def readiness(host: Cluster) -> Readiness:
     """How far the operator is, with the cause where it gets no further."""
     found = deployment_ready(_deployment(host))

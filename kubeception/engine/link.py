@@ -31,6 +31,8 @@ PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
 END_SECONDS: Final = 3.0
 """How long the end of a search is awaited: no longer than a request of it takes."""
+CONTROL_PLANE: Final = "control-plane"
+"""The component whose pods have the API server."""
 SERVER_NAME: Final = "kubernetes.default.svc"
 """In every serving certificate: what is checked where the address dialled is a local one."""
 
@@ -94,6 +96,11 @@ class Link:
             self._ended.wait(seconds)
         return self._found
 
+    @property
+    def found(self) -> Cluster | None:
+        """The client, where a way is known."""
+        return self._found
+
     def lost(self) -> None:
         """The client failed to get an answer: look for a way again."""
         if self._goal is not None:
@@ -149,7 +156,9 @@ class Link:
                 return
 
     def _through(self, goal: _Goal, pod: str, ended: threading.Event) -> bool:
-        forward = PortForward(self._host, goal.namespace, pod, API_PORT)
+        forward = PortForward(
+            self._host, goal.namespace, pod, API_PORT, lambda: self._another(goal.namespace)
+        )
         host, port = forward.address
         document = copy.deepcopy(goal.kubeconfig)
         server = {"server": f"https://{host}:{port}", "tls-server-name": SERVER_NAME}
@@ -160,6 +169,13 @@ class Link:
             forward.close()
             return False
         return True
+
+    def _another(self, namespace: str) -> str:
+        """A pod whose API server is ready now; empty without one. Raises ApiError."""
+        label = f"{names.COMPONENT_LABEL}={CONTROL_PLANE}"
+        pods = self._host.list("Pod", namespace, labels=label)
+        ready = (pod["metadata"]["name"] for pod in pods if is_true(pod, "Ready"))
+        return next(ready, "")
 
     def _arrived(
         self, cluster: Cluster, ended: threading.Event, forward: PortForward | None = None
@@ -179,7 +195,7 @@ def _ready_pod(ctx: PlanContext) -> str:
     for (kind, namespace, name), obj in ctx.facts.objects.items():
         labels = obj["metadata"].get("labels", {})
         own = (kind, namespace) == ("Pod", ctx.namespace)
-        if own and labels.get(names.COMPONENT_LABEL) == "control-plane" and is_true(obj, "Ready"):
+        if own and labels.get(names.COMPONENT_LABEL) == CONTROL_PLANE and is_true(obj, "Ready"):
             return name
     return ""
 

@@ -19,6 +19,7 @@ from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.kube.kinds import KINDS
+from kubeception.plan import lineage
 from kubeception.plan.facts import Facts, HostFacts, Object, Referred, bears
 from kubeception.plan.manifest import parse
 from kubeception.providers import PROVIDERS
@@ -178,9 +179,10 @@ def observe_host(host: Cluster) -> HostFacts:
         partial(host.get, "ConfigMap", "kubeadm-config", "kube-system"),
         partial(host.get, "Service", "kubernetes", "default"),
         partial(host.get, "ServiceAccount", names.OPERATOR, names.SYSTEM_NAMESPACE),
+        partial(host.get, "ConfigMap", lineage.NAME, lineage.NAMESPACE),
         partial(host.raw, DATA_VOLUMES),
     ]
-    registry, kubeadm, api, operator, data_volumes = together(single)
+    registry, kubeadm, api, operator, above, data_volumes = together(single)
     networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
     return HostFacts(
         version=host.version(),
@@ -193,6 +195,7 @@ def observe_host(host: Cluster) -> HostFacts:
         data_volumes=data_volumes is not None,
         registry_mirror=_mirror(registry),
         operator=operator is not None,
+        above=lineage.parse(above),
     )
 
 

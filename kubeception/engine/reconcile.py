@@ -171,10 +171,10 @@ class Engine:
         access.mend(host, cluster)
         return observe.observe_objects(host, cluster)
 
-    def machines(self) -> list[MachineState]:
-        """The machines as they are now; nothing is changed."""
+    def machines(self, patience: float = REACH_SECONDS) -> list[MachineState]:
+        """The machines as they are now; nothing is changed. The API server is waited for that long."""
         ctx = self.context()
-        tenant = self.link.wait(ctx, REACH_SECONDS)
+        tenant = self.link.wait(ctx, patience)
         if tenant is not None:
             objects = observe.observe_tenant(tenant)
             ctx = replace(ctx, facts=ctx.facts.with_tenant_objects(objects))

@@ -102,13 +102,19 @@ class Origin:
     """What a context of ours remembers: its tenant, the host that tenant lives in, what was current before."""
 
     cluster: str = ""
-    """`namespace/name` of the TenantCluster; empty for a context that is no tenant's but a lab's."""
+    """`namespace/name` of the TenantCluster, with the names on the way for one in another; empty for a lab's."""
     uid: str = ""
     """Of the TenantCluster."""
     kubeconfig: str = ""
     """File of the host's context; empty: the files kubectl reads."""
     context: str = ""
     previous: str = ""
+    lineage: str = ""
+    """The uids of the tenants it is in, by commas."""
+
+    def ends_with(self, uid: str) -> bool:
+        """Whether it is of this tenant, or of one in it."""
+        return uid in (self.uid, *self.lineage.split(","))
 
     def extension(self) -> Document:
         """As an entry of a context's `extensions`."""

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Self
 
@@ -15,13 +16,15 @@ CHUNK = 1 << 16
 class PortForward:
     """A local listener; each connection to it becomes one to the pod's port, any number at a time.
 
-    What is carried stays encrypted from end to end if it was: nobody between reads it.
+    What is carried stays encrypted from end to end if it was: nobody between reads it. Once the pod can't be
+    connected to any more, `another` says which is to be instead.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int) -> None:
-        self._cluster, self._port = cluster, port
-        self._url = cluster.server + kind("Pod").path(namespace, pod, "portforward")
-        self._title = f"port {port} of Pod {namespace}/{pod}"
+    def __init__(
+        self, cluster: Cluster, namespace: str, pod: str, port: int, another: Callable[[], str]
+    ) -> None:
+        self._cluster, self._namespace, self._port = cluster, namespace, port
+        self._pod, self._another = pod, another
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, name=f"forward {pod}", daemon=True).start()
 
@@ -54,7 +57,7 @@ class PortForward:
     def _serve(self, local: socket.socket) -> None:
         with closing(local):
             try:
-                remote = self._dial()
+                remote = self._reach()
             except ApiError:
                 return  # the other end sees a closed connection, as it would without a tunnel
             with closing(remote):
@@ -62,6 +65,16 @@ class PortForward:
                 back.start()
                 _pump(local, remote)
                 back.join()
+
+    def _reach(self) -> socket.socket:
+        try:
+            return self._dial()
+        except ApiError:
+            pod = self._another()
+            if pod in ("", self._pod):
+                raise
+            self._pod = pod
+            return self._dial()
 
     def _dial(self) -> socket.socket:
         from kubernetes.client import ApiException
@@ -75,12 +88,13 @@ class PortForward:
             forward = portforward_call(  # type: ignore[no-untyped-call]
                 configuration,
                 "GET",
-                self._url,
+                self._cluster.server + kind("Pod").path(self._namespace, self._pod, "portforward"),
                 query_params=[("ports", str(self._port))],
                 headers={**headers, "sec-websocket-protocol": "v4.channel.k8s.io"},
             )
         except ApiException as error:
-            raise ApiError(f"{self._title}: {error.reason}") from None
+            what = f"port {self._port} of Pod {self._namespace}/{self._pod}"
+            raise ApiError(f"{what}: {error.reason}") from None
         remote: socket.socket = forward.socket(self._port)
         return remote
 

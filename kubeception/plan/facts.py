@@ -19,6 +19,15 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 
 @dataclass(frozen=True)
+class Level:
+    """The addresses that one of the clusters uses that a host is in."""
+
+    pods: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """The host cluster, filled by engine/observe.py."""
 
@@ -40,8 +49,8 @@ class HostFacts:
     """`host:port` of the registry nodes use as mirror (KEP-1755, hostFromClusterNetwork)."""
     operator: bool = False
     """Whether an operator is installed, which needs rights of its own in tenants' namespaces."""
-    depth: int = 0
-    """How many hosts are above this one."""
+    above: tuple[Level, ...] = ()
+    """The clusters it is in, the outermost first; none where it is nobody's tenant."""
 
 
 def bears(obj: Object, label: str) -> bool:

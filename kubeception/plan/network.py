@@ -31,6 +31,9 @@ POD_PREFIX6, SERVICE_PREFIX6 = 56, 112
 """Of a site, its first addresses are for pods: 256 nodes; those of its last subnet are for Services."""
 NODE_PREFIX6: Final = 64
 
+VXLAN_PORT: Final = 8472
+"""Linux's own, between the nodes of a tenant; that of a tenant's tenant is the next one, and so on."""
+
 GUEST: Final = ("10.0.2.0/24", "the network a virtual machine sees itself in")
 LINK_LOCAL: Final = ("169.254.0.0/16", "link-local and metadata addresses")
 LINK_LOCAL6: Final = ("fe80::/10", "link-local addresses")
@@ -150,9 +153,18 @@ def _taken(facts: Facts) -> Iterator[Taken]:
         ("another tenant", host.tenant_cidrs),
         ("a node of the host cluster", host.node_addresses),
     ):
-        for text in ranges:
-            if (known := ipv4(text) or ipv6(text)) is not None:
-                yield Taken(known, owner)
+        yield from _each(owner, ranges)
+    for number, level in enumerate(reversed(host.above), start=1):
+        who = f"the cluster {'that the host is in' if number == 1 else f'{number} levels above the host'}"
+        yield from _each(f"{who}: its pods", level.pods)
+        yield from _each(f"{who}: its Services", level.services)
+        yield from _each(f"{who}: its nodes", level.nodes)
+
+
+def _each(owner: str, ranges: Iterable[str]) -> Iterator[Taken]:
+    for text in ranges:
+        if (known := ipv4(text) or ipv6(text)) is not None:
+            yield Taken(known, owner)
 
 
 def ipv4(text: str) -> IPv4Network | None:

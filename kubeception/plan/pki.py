@@ -162,9 +162,13 @@ class Pki:
         """What this program talks to the tenant with: group system:masters, which needs no binding."""
         return self._kubeconfig("engine", "kubeception", self._endpoint().url)
 
-    def admin_kubeconfig(self) -> dict[str, Any]:
-        """What a person gets: administrator by the binding kubeadm:cluster-admins, at the endpoint's `url`."""
-        return self._kubeconfig("admin", f"{self._ctx.cluster.name}-admin", self._endpoint().url)
+    def admin_kubeconfig(self, name: str = "") -> dict[str, Any]:
+        """What a person gets: administrator by the binding kubeadm:cluster-admins, at the endpoint's `url`.
+
+        `name` is what the cluster is called in it: where not its own name, the path to it.
+        """
+        name = name or self._ctx.cluster.name
+        return self._kubeconfig("admin", f"{name}-admin", self._endpoint().url, name)
 
     def bootstrap_kubeconfig(self, token: str) -> dict[str, Any]:
         """For `kubeadm join` with discovery by file, at the endpoint's `internal_url`."""
@@ -176,10 +180,10 @@ class Pki:
             token=token,
         )
 
-    def _kubeconfig(self, secret: str, user: str, server: str) -> dict[str, Any]:
+    def _kubeconfig(self, secret: str, user: str, server: str, name: str = "") -> dict[str, Any]:
         pair = self.leaf(secret)
         return kubeconfig(
-            name=self._ctx.cluster.name,
+            name=name or self._ctx.cluster.name,
             server=server,
             ca=self.ca("serving").cert,
             user=user,

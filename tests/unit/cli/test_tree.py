@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from kubeception.cli.tree import Branch
+from kubeception.cli.tree import Branch, Use
 
 NODE = Branch("Node", "default", "n", "v1.36.3", "Ready", "10.0.0.1", "", "2026-01-02T03:04:05Z")
 POOL = replace(NODE, kind="NodePool", name="p", status="2/2 ready")
@@ -37,4 +37,10 @@ def test_siblings_that_are_alike_are_told_apart() -> None:
 def test_a_document_has_the_same_shape() -> None:
     found = replace(POOL, children=(NODE,)).document()
     assert (found["kind"], found["status"]) == ("NodePool", "2/2 ready")
-    assert found["children"][0] == {**vars(NODE), "children": []}
+    nothing = {"cpu": None, "memory": None, "storage": None}
+    assert found["children"][0] == {**vars(NODE), "children": [], "use": nothing, "own": nothing}
+
+
+def test_what_is_used_adds_up_and_what_nobody_measured_counts_for_nothing() -> None:
+    assert (Use(0.25, 1 << 20) + Use(None, 1 << 20, 5 << 20)).told() == ("250m", "2Mi", "5Mi")
+    assert Use().told() == ("", "", "")

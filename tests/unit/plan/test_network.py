@@ -8,7 +8,7 @@ from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.errors import KubeceptionError, SpecError
 from kubeception.plan import network
-from kubeception.plan.facts import Facts, HostFacts
+from kubeception.plan.facts import Facts, HostFacts, Level
 from kubeception.plan.network import NetworkPlan, plan_network
 from tests.plans import NOW, tenant
 
@@ -69,6 +69,23 @@ def test_a_range_in_use_is_refused_and_the_culprit_named(
 ) -> None:
     with pytest.raises(SpecError, match=culprit):
         planned(tenant({"networking": networking}))
+
+
+@pytest.mark.parametrize(
+    ("networking", "culprit"),
+    [
+        ({"podCIDR": "10.5.0.0/16"}, "the cluster that the host is in: its pods"),
+        ({"serviceCIDR": "10.7.0.0/20"}, "the cluster 2 levels above the host: its Services"),
+        ({"podCIDR": "192.168.0.0/16"}, "the cluster 2 levels above the host: its nodes"),
+    ],
+)
+def test_ranges_of_the_clusters_above_are_refused_too(
+    networking: dict[str, str], culprit: str
+) -> None:
+    outermost = Level(("10.6.0.0/16",), ("10.7.0.0/16",), ("192.168.4.0/24",))
+    host = replace(HOST, above=(outermost, Level(("10.5.0.0/16",), ("10.8.0.0/20",), ())))
+    with pytest.raises(SpecError, match=culprit):
+        planned(tenant({"networking": networking}), host)
 
 
 def test_every_bad_range_is_told_at_once() -> None:

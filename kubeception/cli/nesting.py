@@ -1,0 +1,85 @@
+"""What a tenant cluster needs to be a host of others, and which of these it can be."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kubeception import names
+from kubeception.cli.host import Host
+
+if TYPE_CHECKING:
+    from kubeception.api.v1alpha1 import NodePool
+    from kubeception.cli.spec import SpecArgs
+    from kubeception.kube.client import Cluster
+
+
+def usual(host: Host, args: "SpecArgs") -> "SpecArgs":
+    """The options of a new tenant whose nodes nobody said the kind of: in a host without KubeVirt they are pods."""
+    if host.outer is None or args.file or args.provider or _runs_machines(host.cluster):
+        return args
+    return replace(args, provider="pod")
+
+
+def provider_of_parent(host: Host, namespace: str) -> str | None:
+    """What the nodes are of a cluster that is made only because others shall be in it: pods where that is allowed."""
+    labels = (host.cluster.get("Namespace", namespace) or {}).get("metadata", {}).get("labels", {})
+    return "pod" if labels.get(names.ALLOW_POD_NODES) == "true" else None
+
+
+def _runs_machines(cluster: "Cluster") -> bool:
+    from kubeception.errors import KubeceptionError
+    from kubeception.providers import provider
+
+    try:
+        provider("kubevirt").preflight(cluster)
+    except KubeceptionError:
+        return False
+    return True
+
+
+def operator_image(host: Host) -> str | None:
+    """What a tenant's own operator is to run: as the nearest operator above it, else a lab's image, made if need be.
+
+    None for that of this release, or where there is one.
+    """
+    from kubeception.cli.install import image_of_lab
+    from kubeception.engine.install import installed_image, installed_version
+
+    above = host.outer
+    if above is None or installed_version(host.cluster):
+        return None
+    while not (image := installed_image(above.cluster)):
+        if above.outer is None:
+            return image_of_lab(above)
+        above = above.outer
+    return image
+
+
+def furnish(host: Host, pools: "Sequence[NodePool]", image: str | None) -> None:
+    """Have what tenants need in a host. In one that is a tenant itself that is an operator too, which isn't waited for.
+
+    Its administrators are whoever is at work here, so they are taken to allow what they ask for.
+    """
+    from kubeception.engine import install as installation
+
+    cluster = host.cluster
+    if host.outer is None:
+        installation.prepare_host(cluster)
+        return
+    pods = any(pool.spec.provider == "pod" for pool in pools)
+    there = installation.chosen(cluster, image, None)
+    wanted = replace(there, pod_nodes=there.pod_nodes or pods)
+    if not installation.installed_version(cluster) or wanted != there:
+        image = installation.installed_image(cluster) or wanted.image
+        installation.install(cluster)
+        installation.install_operator(cluster, replace(wanted, image=image))
+    allow(host, pools)
+
+
+def allow(host: Host, pools: "Sequence[NodePool]") -> None:
+    """Let nodes be pods where some are asked for."""
+    for namespace in {pool.namespace for pool in pools if pool.spec.provider == "pod"}:
+        found = host.cluster.get("Namespace", namespace) or {"metadata": {}}
+        if found["metadata"].get("labels", {}).get(names.ALLOW_POD_NODES) != "true":
+            patch = {"metadata": {"labels": {names.ALLOW_POD_NODES: "true"}}}
+            host.cluster.patch("Namespace", namespace, patch)
