@@ -1,0 +1,147 @@
+"""Three clusters deep: each in the one before, its nodes pods of that; used from outside, hurt, and ended."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from kubeception import names
+from tests.e2e.conftest import Lab, programs
+from tests.e2e.tenant import (
+    ECHO,
+    Tenant,
+    assert_pods_exchange_64_kib,
+    eventually,
+    leftovers,
+    tenant_in,
+    uid_of,
+)
+
+A, B, C = "e2e-a", "e2e-a/b", "e2e-a/b/c"
+PATHS = (A, B, C)
+POD = "pod/control-plane"
+
+
+@dataclass(frozen=True)
+class Deep(Tenant):
+    """A tenant that is used by its path, through whatever is above it."""
+
+    def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
+        argv = self.argv("connect", self.name, "--", str(programs() / "kubectl"), *words)
+        done = subprocess.run(
+            argv, env=self.environment, input=stdin, capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            pytest.fail(f"in {self.name}: kubectl {' '.join(words)}: {done.stderr}")
+        return done.stdout
+
+    def inner(self, path: str) -> "Deep":
+        """Another one of the same user."""
+        return Deep(self.lab, path, self.kubeconfig)
+
+    def json(self, *words: str) -> Any:
+        """What a command of ours says for programs."""
+        return json.loads(self.run(*words, "-o", "json").stdout)
+
+
+@pytest.fixture(scope="module")
+def a(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deep]:
+    """One command makes three; only the last is asked for."""
+    tenant = tenant_in(lab, tmp_path_factory.mktemp("nesting"), A)
+    made = Deep(lab, A, tenant.kubeconfig)
+    made.run("create", C, "--parents", "--provider", "pod", "--workers", "2", "--wait", "15m")
+    yield made
+    made.run("delete", A, "--cascade", check=False)
+
+
+def branch(tree: Any, path: str) -> Any:
+    """A cluster of `tree -o json`."""
+    level = tree["items"]
+    for name in path.split("/"):
+        (found,) = (b for b in level if b["kind"] == "TenantCluster" and b["name"] == name)
+        level = found["children"]
+    return found
+
+
+def test_each_is_a_cluster_of_its_own_and_reached_from_outside(a: Deep) -> None:
+    uids = {
+        a.inner(p).kubectl("get", "ns", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        for p in PATHS
+    }
+    assert len(uids) == len(PATHS)
+    for path, nodes in ((A, 1), (B, 1), (C, 2)):
+        assert len(a.inner(path).nodes()) == nodes
+
+
+def test_no_ranges_meet(a: Deep) -> None:
+    used = [IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/12")]
+    for where, name in (((), A), (("--in", A), "b"), (("--in", B), "c")):
+        (found,) = a.json("get", name, *where)["items"]
+        used += [IPv4Network(found["status"][key]) for key in ("podCIDR", "serviceCIDR")]
+    assert not [pair for pair in combinations(used, 2) if pair[0].overlaps(pair[1])]
+
+
+@pytest.mark.parametrize("path", [A, B])
+def test_each_inner_host_has_an_operator_that_leads(a: Deep, path: str) -> None:
+    holder = "jsonpath={.spec.holderIdentity}"
+    ask = ("get", "lease", names.OPERATOR, "-n", names.SYSTEM_NAMESPACE, "-o", holder)
+    eventually(f"an operator leads in {path}", lambda: a.inner(path).kubectl(*ask, check=False))
+
+
+def test_pods_run_at_each_level_and_talk_across_the_nodes_of_the_innermost(a: Deep) -> None:
+    for path in (A, B):
+        a.inner(path).kubectl("apply", "-f", "-", stdin=ECHO.replace("replicas: 2", "replicas: 1"))
+    a.inner(C).kubectl("apply", "-f", "-", stdin=ECHO)
+    for path in PATHS:
+        a.inner(path).kubectl("rollout", "status", "deployment/echo", "--timeout", "300s")
+    assert_pods_exchange_64_kib(a.inner(C))
+
+
+def test_the_tree_shows_all_and_what_each_uses(a: Deep) -> None:
+    tree = a.json("tree", A)
+    for path in PATHS:
+        found = branch(tree, path)
+        assert found["status"] == "Ready", found
+    assert branch(tree, A)["own"]["memory"] > 100 << 20
+    drawn = [line.split(" v1.")[0].rstrip() for line in a.run("tree", A).stdout.splitlines()]
+    assert "└─ b" in drawn
+    assert "   └─ c" in drawn
+
+
+def test_a_host_of_others_is_not_deleted_by_accident(a: Deep) -> None:
+    done = a.run("delete", A, check=False)
+    assert done.returncode == 1
+    assert f"is the host of {C}, {B}" in done.stderr
+    assert a.inner(C).nodes()
+
+
+def test_a_middle_api_server_that_dies_comes_back_and_nothing_below_was_hurt(a: Deep) -> None:
+    before = a.inner(C).pods()
+    (found,) = a.json("get", "b", "--in", A)["items"]
+    space = found["status"]["controlPlaneNamespace"]
+    outer = a.inner(A)
+    pods = ("pods", "-n", space, "-l", f"{names.COMPONENT_LABEL}=control-plane")
+    old = outer.kubectl("get", *pods, "-o", "name")
+    outer.kubectl("delete", *pods, "--force", "--grace-period=0")
+
+    def replaced() -> bool:
+        said = outer.kubectl(
+            "get", *pods, "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+        )
+        return said == "True" and outer.kubectl("get", *pods, "-o", "name") != old
+
+    eventually("another control plane of b runs", replaced)
+    eventually("c answers through it", lambda: a.inner(C).pods() == before)
+
+
+def test_the_end_of_the_outermost_ends_all_and_leaves_nothing(lab: Lab, a: Deep) -> None:
+    uid = uid_of(lab, A)
+    done = a.run("delete", A, "--cascade")
+    ended = [line for line in done.stderr.splitlines() if line.startswith(A)]
+    assert ended == [f"{C}:", f"{B}:"]
+    assert leftovers(lab, uid, A) == ""
