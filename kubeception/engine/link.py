@@ -29,6 +29,8 @@ SLOW_SECONDS: Final = 30.0
 """A search that took so long begins anew once its API server has come to run."""
 PATIENCE_SECONDS: Final = 3.0
 """How long the endpoint may stay silent, once the API server runs, before the way round is taken too."""
+BRIEF_SECONDS: Final = 0.3
+"""The same where it was said to run before anybody looked: an endpoint that can be reached answers at once."""
 END_SECONDS: Final = 3.0
 """How long the end of a search is awaited: no longer than a request of it takes."""
 CONTROL_PLANE: Final = "control-plane"
@@ -70,6 +72,8 @@ class Link:
         self._began = 0.0
         self._ran = False
         """Whether the API server was said to run, the last time."""
+        self._growth = EAGER
+        """Of the pauses of the search."""
 
     def wait(self, ctx: PlanContext, seconds: float, *, runs: bool = True) -> Cluster | None:
         """A client whose server can be worked with; None until then, and then `wake` is called.
@@ -91,7 +95,7 @@ class Link:
             self._restart(goal, EAGER)
         self._ran, self._pod = runs, _ready_pod(ctx)
         if self._pod and self._found is None and len(self._searches) == 1:
-            self._search(self._around, goal, CURIOUS)
+            self._search(self._around, goal, self._growth)
         if self._found is None and runs:
             self._ended.wait(seconds)
         return self._found
@@ -122,7 +126,7 @@ class Link:
         self._ended = threading.Event()
         self._goal, self._found, self._forward = goal, None, None
         self._began = time.monotonic()
-        self._searches = []
+        self._searches, self._growth = [], growth
         self._search(self._straight, goal, growth)
 
     def _search(self, way: Callable[..., None], goal: _Goal, growth: float) -> None:
@@ -147,7 +151,8 @@ class Link:
 
     def _around(self, goal: _Goal, ended: threading.Event, growth: float) -> None:
         """Connect to the pod of the API server, where the endpoint doesn't answer soon."""
-        if ended.wait(PATIENCE_SECONDS if goal.outside else 0.0):
+        patience = BRIEF_SECONDS if growth == CURIOUS else PATIENCE_SECONDS
+        if ended.wait(patience if goal.outside else 0.0):
             return
         for pause in _pauses(growth):
             if (pod := self._pod) and self._through(goal, pod, ended):

@@ -51,15 +51,20 @@ def say(text: str) -> None:
     print(f"node-init: {text}", flush=True)  # noqa: T201  # this is a program
 
 
-def own_cgroup(mount: Path, entries: str) -> Path:
-    """The folder of this process's cgroup below `mount`, by the text of /proc/self/cgroup.
+def own_cgroup(mount: Path, entries: str, mounts: str) -> Path:
+    """The folder of this process's cgroup below `mount`, by the texts of /proc/self/cgroup and /proc/self/mountinfo.
 
-    A runtime that shows a container nothing but its own cgroup shows it as the root.
+    What a runtime shows a container of the machine's cgroups begins with its own or, in a node that is a container
+    itself, with that of the node: then the pods of the node are there, too, and a kubelet that took them for its own
+    would end them as nobody's.
     """
     paths = dict(line.split(":", 2)[1:] for line in entries.splitlines())
     top = mount / "memory" if (mount / "memory").is_dir() else mount
-    path = paths.get("memory" if top != mount else "", "/").lstrip("/")
-    return top / path if (top / path).is_dir() else top
+    path = Path(paths.get("memory" if top != mount else "", "/"))
+    shown = (line.split()[3] for line in mounts.splitlines() if line.split()[4] == str(top))
+    root = Path(next(shown, "/"))
+    inner = path.relative_to(root if path.is_relative_to(root) else "/")
+    return top / inner if (top / inner).is_dir() else top
 
 
 def make_room(cgroup: Path) -> None:
@@ -286,7 +291,8 @@ def main() -> NoReturn:
     document = json.loads(BOOTSTRAP.read_text())
     # What the kubelet mounts must be seen in the containers that look for it.
     subprocess.run(("mount", "--make-rshared", "/"), check=True)
-    cgroup = own_cgroup(CGROUPS, Path("/proc/self/cgroup").read_text())
+    entries, mounts = (Path(f"/proc/self/{name}").read_text() for name in ("cgroup", "mountinfo"))
+    cgroup = own_cgroup(CGROUPS, entries, mounts)
     make_room(cgroup)
     write_files(document["files"])
     identify(MACHINE_ID)

@@ -30,13 +30,26 @@ def settings(cgroup: Path, mount: Path, capacity: int = 8 * GIB) -> dict[str, An
     return pod.kubelet_settings(cgroup, mount, 300, capacity)
 
 
-@pytest.mark.parametrize("path", ["/kubepods/pod1/c", ""])
-def test_its_own_cgroup_is_the_root_of_all_it_makes(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("shown", "path"),
+    [
+        ("/", "/kubepods/pod1/c"),
+        ("/kubepods/pod1/c", ""),
+        ("/kubepods/pod1", "/c"),
+        ("/../..", "/kubepods/pod1/c"),
+        ("/elsewhere", ""),
+    ],
+)
+def test_its_own_cgroup_is_the_root_of_all_it_makes(tmp_path: Path, shown: str, path: str) -> None:
+    """Whichever part of the machine's cgroups it is shown: all, its own, that of the node its pod is on."""
+    there = "36 35 98:0 {} {} rw,noatime shared:1 - cgroup cgroup rw\n"
+    mounts = there.format("/other", "/else") + there.format(shown, tmp_path / "v1" / "memory")
     own = v1(tmp_path / "v1", path)
-    assert pod.own_cgroup(tmp_path / "v1", V1.format("/kubepods/pod1/c")) == own
+    assert pod.own_cgroup(tmp_path / "v1", V1.format("/kubepods/pod1/c"), mounts) == own
     assert settings(own, tmp_path / "v1")["cgroupRoot"] == (path or "/")
     own = v2(tmp_path / "v2", path)
-    assert pod.own_cgroup(tmp_path / "v2", "0::/kubepods/pod1/c\n") == own
+    mounts = there.format(shown, tmp_path / "v2")
+    assert pod.own_cgroup(tmp_path / "v2", "0::/kubepods/pod1/c\n", mounts) == own
     assert settings(own, tmp_path / "v2")["cgroupRoot"] == (path or "/")
 
 
