@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from kubeception.kube.kubeconfig import Origin
 
 R = TypeVar("R")
+
+REACH_SECONDS: Final = 2.0
+"""How long a connection to an endpoint may take that perhaps can't be reached from here."""
 
 
 def spec_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -224,22 +227,20 @@ def hand_over(
     host: "Host", engine: "Engine", report: "Report", progress: "Progress", *, merge: bool
 ) -> None:
     """Put the context into the user's kubeconfig, prove it, and say what to do next."""
-    from kubeception.kube.client import Cluster, listens
+    from kubeception.engine.link import answers
+    from kubeception.kube.client import Cluster
     from kubeception.kube.kubeconfig import default_paths, merge as merge_into
 
-    ctx = engine.context()
     name = "/".join((*host.path, report.cluster.name))
-    document = ctx.pki.admin_kubeconfig(name)
-    inside = report.cluster.spec.exposure.type == "ClusterIP"
-    if inside or (
-        host.outer and ctx.endpoint and not listens((ctx.endpoint.host, ctx.endpoint.port))
-    ):
-        click.echo(f"Its API server is reached from inside {host.title} only, and by this program.")
-        click.echo(f"Next:\n\n  kubeception connect {name} -- kubectl get nodes\n")
-        return
-    tenant = Cluster(document, f"tenant cluster {name}")
-    with progress.phase("Proof: a request with the administrator's kubeconfig"), tenant:
-        tenant.list("Namespace")
+    document = engine.context().pki.admin_kubeconfig(name)
+    with Cluster(document, f"tenant cluster {name}", connect_seconds=REACH_SECONDS) as tenant:
+        inside = report.cluster.spec.exposure.type == "ClusterIP"
+        if inside or (host.outer and not answers(tenant)):
+            click.echo(f"Its API server is reached from inside {host.title}, and by this program.")
+            click.echo(f"Next:\n\n  kubeception connect {name} -- kubectl get nodes\n")
+            return
+        with progress.phase("Proof: a request with the administrator's kubeconfig"):
+            tenant.list("Namespace")
     if not merge:
         click.echo(f"Next:\n\n  kubeception kubeconfig {name}\n")
         return

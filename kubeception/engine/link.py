@@ -142,7 +142,7 @@ class Link:
         for pause in _pauses(growth):
             if listens(address):
                 cluster = cluster or Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
-                if _answers(cluster) and self._arrived(cluster, ended):
+                if answers(cluster) and self._arrived(cluster, ended):
                     return
             if ended.wait(pause):
                 break
@@ -169,7 +169,7 @@ class Link:
         server = {"server": f"https://{host}:{port}", "tls-server-name": SERVER_NAME}
         document["clusters"][0]["cluster"].update(server)
         cluster = Cluster(document, goal.title)
-        if not _answers(cluster) or not self._arrived(cluster, ended, forward):
+        if not answers(cluster) or not self._arrived(cluster, ended, forward):
             cluster.close()
             forward.close()
             return False
@@ -218,7 +218,7 @@ def _address(kubeconfig: dict[str, Any]) -> tuple[str, int]:
     return url.hostname or "", url.port or API_PORT
 
 
-def _answers(cluster: Cluster) -> bool:
+def answers(cluster: Cluster) -> bool:
     """Whether it can be worked with: the last of the system's own namespaces is there.
 
     That is well before `/readyz` says ok, which waits for rights that system:masters doesn't need.

@@ -61,10 +61,11 @@ def a(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deep]:
 
 def branch(tree: Any, path: str) -> Any:
     """A cluster of `tree -o json`."""
-    level = tree["items"]
+    found = {"children": tree["items"]}
     for name in path.split("/"):
-        (found,) = (b for b in level if b["kind"] == "TenantCluster" and b["name"] == name)
-        level = found["children"]
+        (found,) = (
+            b for b in found["children"] if b["kind"] == "TenantCluster" and b["name"] == name
+        )
     return found
 
 
