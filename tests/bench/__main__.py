@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,11 @@ def all_figures() -> dict[str, Figure]:
         "exec": Figure("exec through the tunnel, time by the host's", "x"),
         "latency": Figure("load balancer, latency by a NodePort's", "x"),
         "rate": Figure("load balancer, rate by a NodePort's", "x"),
+        "depth_1": Figure("create with a pod node", "s"),
+        "depth_2": Figure("the same in that one, by the first", "x", 1.5),
+        "depth_3": Figure("the same in the second, by the first", "x", 1.5),
+        "level": Figure("memory of a level without anything in it", "MiB"),
+        "deep_latency": Figure("answer of the API at depth 3, by that at 1", "x"),
         "owned": Figure("pool of a booted machine over SSH, to Ready node", "s"),
     }
 
@@ -200,6 +206,29 @@ class Bench:
             self.figures["replace"].take(time.monotonic() - began)
         self.delete(tenant, self.figures["delete_node"])
 
+    def nested(self) -> None:
+        """Three clusters, each in the one before, on nodes that are pods."""
+        self._made += 1
+        first = f"bench-{os.getpid()}-{self._made}"
+        paths = (first, f"{first}/b", f"{first}/b/c")
+        took = [self.run("create", path, "--provider=pod", "--no-merge") for path in paths]
+        self.figures["depth_1"].take(took[0])
+        for depth in (2, 3):
+            self.figures[f"depth_{depth}"].take(took[depth - 1] / took[0])
+        time.sleep(SETTLED)
+        (deepest,) = json.loads(self.said("tree", "c", f"--in={paths[1]}", "-o", "json"))["items"]
+        self.figures["level"].take(deepest["use"]["memory"] / MIB)
+        ask = (sys.executable, "-m", "tests.bench.nesting")
+        near, far = (float(self.said("connect", path, "--", *ask)) for path in paths[::2])
+        self.figures["deep_latency"].take(far / near)
+        self.run("delete", first, "--cascade")
+
+    def said(self, *args: str) -> str:
+        """What a command prints."""
+        return subprocess.run(
+            [COMMAND, *args], env=self._environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
     def owned(self, lab: Lab) -> None:
         """A tenant cluster whose node is a machine that was there before, booted and waiting."""
         self._made += 1
@@ -267,6 +296,7 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=5, help="with a volume; default 5")
     parser.add_argument("--workers", type=int, default=3, help="virtual machines; default 3")
     parser.add_argument("--pods", type=int, default=5, help="tenants with pod nodes; default 5")
+    parser.add_argument("--trees", type=int, default=3, help="three levels each; default 3")
     parser.add_argument("--owned", type=int, default=1, help="machines over SSH; default 1")
     parser.add_argument("--networks", type=int, default=1, help="pairs of machines; default 1")
     parser.add_argument("--lab", default="lab", help="name of the lab; default lab")
@@ -300,15 +330,16 @@ def main() -> None:
                     "Persistent", figures["volume_ready"], figures["volume_usable"]
                 )
                 bench.delete(tenant, figures["delete"])
-            for _ in range(args.workers):
-                bench.worker()
-            for _ in range(args.pods):
-                bench.pod_nodes()
             lab = Lab(args.lab, dict(os.environ))
-            for _ in range(args.owned):
-                bench.owned(lab)
-            for _ in range(args.networks):
-                bench.network(lab)
+            for times, measure in (
+                (args.workers, bench.worker),
+                (args.pods, bench.pod_nodes),
+                (args.trees, bench.nested),
+                (args.owned, partial(bench.owned, lab)),
+                (args.networks, partial(bench.network, lab)),
+            ):
+                for _ in range(times):
+                    measure()
         finally:
             print(table(figures.values()))
             now = datetime.now(UTC)
