@@ -1,9 +1,6 @@
 """Three clusters deep: each in the one before, its nodes pods of that; used from outside, hurt, and ended."""
 
-import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Any
@@ -11,49 +8,24 @@ from typing import Any
 import pytest
 
 from kubeception import names
-from tests.e2e.conftest import Lab, programs
+from tests.e2e.conftest import Lab
+from tests.e2e.deep import Deep, deep_in
 from tests.e2e.tenant import (
     ECHO,
-    Tenant,
     assert_pods_exchange_64_kib,
     eventually,
     leftovers,
-    tenant_in,
     uid_of,
 )
 
 A, B, C = "e2e-a", "e2e-a/b", "e2e-a/b/c"
 PATHS = (A, B, C)
-POD = "pod/control-plane"
-
-
-@dataclass(frozen=True)
-class Deep(Tenant):
-    """A tenant that is used by its path, through whatever is above it."""
-
-    def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
-        argv = self.argv("connect", self.name, "--", str(programs() / "kubectl"), *words)
-        done = subprocess.run(
-            argv, env=self.environment, input=stdin, capture_output=True, text=True, check=False
-        )
-        if check and done.returncode:
-            pytest.fail(f"in {self.name}: kubectl {' '.join(words)}: {done.stderr}")
-        return done.stdout
-
-    def inner(self, path: str) -> "Deep":
-        """Another one of the same user."""
-        return Deep(self.lab, path, self.kubeconfig)
-
-    def json(self, *words: str) -> Any:
-        """What a command of ours says for programs."""
-        return json.loads(self.run(*words, "-o", "json").stdout)
 
 
 @pytest.fixture(scope="module")
 def a(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deep]:
     """One command makes three; only the last is asked for."""
-    tenant = tenant_in(lab, tmp_path_factory.mktemp("nesting"), A)
-    made = Deep(lab, A, tenant.kubeconfig)
+    made = deep_in(lab, tmp_path_factory.mktemp("nesting"), A)
     made.run("create", C, "--parents", "--provider", "pod", "--workers", "2", "--wait", "15m")
     yield made
     made.run("delete", A, "--cascade", check=False)
