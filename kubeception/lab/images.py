@@ -173,6 +173,8 @@ QEMU = (
     shared("etc/libvirt/hooks/qemu", "kubevirt/qemu-hook", mode=0o755),
     shared("usr/bin/node-labeller.sh", "kubevirt/node-labeller.sh", mode=0o755),
     Entry("usr/sbin/virtqemud", text=VIRTQEMUD),
+    # virt-handler comes here from outside, where an absolute link leads to its own /run.
+    Entry("var/run", link="../run"),
 )
 """What KubeVirt's images have that Debian's packages don't bring."""
 
