@@ -19,6 +19,8 @@ POOL_LABEL: Final = f"{GROUP}/node-pool"
 PROVIDER_LABEL: Final = f"{GROUP}/provider"
 """On a machine that is of a kind others are of too: the name of its node provider."""
 MACHINE_LABEL: Final = f"{GROUP}/machine"
+BY_HAND_LABEL: Final = f"{GROUP}/by-hand"
+"""On the bootstrap token that somebody took for a machine (`join-command`)."""
 SITE_LABEL: Final = f"{GROUP}/site"
 """On what is in another cluster than the host, and on the record of it here: the name of that record."""
 

@@ -18,13 +18,11 @@ from kubeception.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kubeception.api.v1alpha1 import TenantCluster
     from kubeception.cli.host import Host
     from kubeception.cli.progress import Progress
     from kubeception.cli.spec import SpecArgs, Wanted
     from kubeception.engine.reconcile import Engine
     from kubeception.engine.report import Report
-    from kubeception.kube.kubeconfig import Origin
 
 R = TypeVar("R")
 
@@ -227,9 +225,9 @@ def hand_over(
     host: "Host", engine: "Engine", report: "Report", progress: "Progress", *, merge: bool
 ) -> None:
     """Put the context into the user's kubeconfig, prove it, and say what to do next."""
+    from kubeception.cli.credential import hand_out
     from kubeception.engine.link import answers
     from kubeception.kube.client import Cluster
-    from kubeception.kube.kubeconfig import default_paths, merge as merge_into
 
     name = "/".join((*host.path, report.cluster.name))
     document = engine.context().pki.admin_kubeconfig(name)
@@ -244,20 +242,9 @@ def hand_over(
     if not merge:
         click.echo(f"Next:\n\n  kubeception kubeconfig {name}\n")
         return
-    path = default_paths()[0]
-    merge_into(path, document, came_from(host, report.cluster))
+    path = hand_out(host, report.cluster, document)
     click.echo(f"Context {document['current-context']} is in {shown(path)} and current.")
     click.echo("Next:\n\n  kubectl get nodes\n")
-
-
-def came_from(host: "Host", cluster: "TenantCluster") -> "Origin":
-    """What a tenant's context remembers."""
-    from kubeception.kube.kubeconfig import Origin
-
-    place = host.place(cluster.namespace, cluster.name)
-    return Origin(
-        place, cluster.metadata.uid, host.kubeconfig, host.context, lineage=",".join(host.lineage)
-    )
 
 
 def shown(path: Path) -> str:

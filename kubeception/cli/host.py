@@ -43,6 +43,11 @@ class Host:
         """The uids of the same."""
         return (*self.outer.lineage, self.uid) if self.outer else ()
 
+    @property
+    def outer_namespace(self) -> str:
+        """Where the first tenant on the way to it is, in the outermost cluster; empty for that itself."""
+        return self.outer.outer_namespace or self.namespace if self.outer else ""
+
     def place(self, namespace: str, name: str) -> str:
         """`namespace/name` of a tenant of it; of one that is deeper, with the names on the way between them."""
         if self.outer is None:

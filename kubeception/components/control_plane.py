@@ -13,8 +13,10 @@ from kubeception.plan.facts import Key, Object
 from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
 from kubeception.plan.secret import opaque
+from kubeception.plan.versions import STATIC_POLICIES, WITHOUT_PORTWORX, minor
 
 FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
+GUARDS = ("admission.yaml", "policies.yaml")
 READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
 ENCRYPTION_SECRET = "encryption"
 
@@ -28,7 +30,8 @@ class ControlPlane(Component):
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
         audited = ctx.spec.control_plane.audit.level != "None"
-        files = (*FILES, "audit-policy.yaml") if audited else FILES
+        guarded = minor(ctx.spec.version) >= STATIC_POLICIES
+        files = (*FILES, *["audit-policy.yaml"] * audited, *GUARDS * guarded)
         data = {
             file: document(ctx.manifest(f"control-plane/{file}.j2", api_port=API_PORT))
             for file in files
@@ -52,6 +55,15 @@ class ControlPlane(Component):
                 "kube-apiserver",
                 {"audit-log-path": "-", "audit-policy-file": policy},
             )
+        if guarded:
+            guards = {
+                "admission-control-config-file": "/etc/kubernetes/admission.yaml",
+                "feature-gates": "ManifestBasedAdmissionControlConfig=true",
+            }
+            set_args(deployment, "kube-apiserver", guards)
+        if minor(ctx.spec.version) < WITHOUT_PORTWORX:
+            unregistered = {"feature-gates": "InTreePluginPortworxUnregister=true"}
+            set_args(deployment, "kube-controller-manager", unregistered)
         if ctx.network.dual:
             mask = {"node-cidr-mask-size-ipv6": str(NODE_PREFIX6)}
             set_args(deployment, "kube-controller-manager", mask)

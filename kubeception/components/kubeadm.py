@@ -85,19 +85,5 @@ def _cluster_info(ctx: PlanContext) -> Iterator[Object]:
     name = "kubeadm:bootstrap-signer-clusterinfo"
     yield role(ctx, PUBLIC, name, rule(["configmaps"], ["get"], only=["cluster-info"]))
     yield bind_role(ctx, PUBLIC, name, name, user("system:anonymous"))
-    info = cluster_info(ctx)
+    info = ctx.pki.nobodys_kubeconfig()
     yield config_map(ctx, PUBLIC, "cluster-info", {"kubeconfig": document(info)})
-
-
-def cluster_info(ctx: PlanContext) -> Object:
-    """A kubeconfig without a user, as kubeadm's discovery wants it."""
-    whole = ctx.pki.admin_kubeconfig()
-    cluster = whole["clusters"][0]["cluster"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "", "cluster": cluster}],
-        "users": [],
-        "contexts": [],
-        "current-context": "",
-    }

@@ -22,10 +22,10 @@ class Roots(Component):
 
 
 class Credentials(Component):
-    """Certificates of those outside the host: people, this program, and what runs in the tenant."""
+    """Certificates of those outside the host: this program, and what runs in the tenant."""
 
     name = "credentials"
     needs = ("roots", "endpoint")
 
     def objects(self, ctx: PlanContext) -> Iterable[Object]:
-        return ctx.pki.leaves("admin", "engine", "konnectivity-agent", "metrics-server")
+        return ctx.pki.leaves("engine", "konnectivity-agent", "metrics-server")

@@ -29,15 +29,15 @@ def publish(host: Cluster, resource: Resource, status: Status, now: datetime) ->
 
 def emit(host: Cluster, resource: Resource, events: Sequence[News], now: datetime) -> None:
     """Tell events about an object of ours; one that was told before is counted. What can't be told is left."""
-    meta = resource.metadata
-    about = {
-        "apiVersion": names.API_VERSION,
-        "kind": resource.kind,
-        "namespace": meta.namespace,
-        "name": meta.name,
-        "uid": meta.uid,
-    }
-    tell(host, about, events, now)
+    tell(host, _reference(resource), events, now)
+
+
+def leave(host: Cluster, resource: Resource, event: News, now: datetime) -> None:
+    """The same of one event without which what it tells of may not be done.
+
+    Raises ApiError where it can't be told.
+    """
+    _emit(host, _reference(resource), event, now)
 
 
 def tell(cluster: Cluster, about: Object, events: Sequence[News], now: datetime) -> None:
@@ -110,6 +110,17 @@ def _readiness(old: Status, new: Status, ready: Status) -> Iterator[News]:
 
 def _conditions(status: Status) -> dict[str, Any]:
     return {condition["type"]: condition for condition in status.get("conditions") or ()}
+
+
+def _reference(resource: Resource) -> Object:
+    meta = resource.metadata
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": resource.kind,
+        "namespace": meta.namespace,
+        "name": meta.name,
+        "uid": meta.uid,
+    }
 
 
 def _emit(cluster: Cluster, about: Object, event: News, now: datetime) -> None:

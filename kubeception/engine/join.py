@@ -3,9 +3,7 @@
 import base64
 import gzip
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from typing import Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
@@ -13,14 +11,13 @@ from kubeception.engine.follow import once
 from kubeception.engine.machines import new_token
 from kubeception.engine.parallel import together
 from kubeception.engine.reconcile import REACH_SECONDS, Engine
+from kubeception.engine.tokens import LIFE
 from kubeception.errors import NotFoundError, UsageError, WaitTimeoutError
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.script import script
 from kubeception.providers.base import Machine, Phase
-
-TOKEN_LIFE: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class JoinCommand:
     machine: str
     address: str
     line: str
-    """Holds the CA and a bootstrap token, which is good for TOKEN_LIFE and replaces the machine's earlier one."""
+    """Holds the CA and a bootstrap token: good for a quarter of an hour, in the place of the machine's earlier one."""
 
 
 def join_command(engine: Engine, pool_name: str, address: str = "") -> JoinCommand:
@@ -79,12 +76,13 @@ def _waiting(engine: Engine, pool: NodePool, address: str) -> Machine:
 
 def _token(ctx: PlanContext, tenant: Cluster, machine: str) -> str:
     """A new bootstrap token for the machine; it has no other any more."""
-    token, labels = new_token(ctx), {names.MACHINE_LABEL: machine}
+    token = new_token(ctx)
+    labels = {names.MACHINE_LABEL: machine, names.BY_HAND_LABEL: "true"}
     old = tenant.list("Secret", TOKEN_NAMESPACE, labels=f"{names.MACHINE_LABEL}={machine}")
     together(
         partial(tenant.delete, "Secret", secret["metadata"]["name"], TOKEN_NAMESPACE)
         for secret in old
     )
-    expires = (ctx.facts.now + TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = (ctx.facts.now + LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
     tenant.create(token_secret(token, machine, expires, labels))
     return token

@@ -11,7 +11,7 @@ from kubeception.api.lifecycle import Health, duration
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.components.base import Readiness
-from kubeception.engine import drain, health, nodes
+from kubeception.engine import drain, health, nodes, tokens
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.autoscale import autoscale
 from kubeception.engine.news import NORMAL, WARNING, News
@@ -131,6 +131,7 @@ class Machines:
             for machine in self.seen:
                 with self._of(machine.site):
                     self._initialise(machine)
+                self._renew(machine, self.tenant)
             self._approve()
             self._autoscale()
         for pool in self.ctx.pools:
@@ -296,6 +297,22 @@ class Machines:
         if token := self.tokens.pop(machine.name, None):
             tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
 
+    def _renew(self, machine: Machine, tenant: Cluster) -> None:
+        """Keep the token of a machine good while that may still join."""
+        token = self.tokens.get(machine.name)
+        pool = next((p for p in self.ctx.pools if _is_of(machine, p)), None)
+        awaited = machine.phase in (Phase.PENDING, Phase.RUNNING)
+        if token is None or pool is None or not awaited or machine.name in self.failing:
+            return
+        now, until = self.ctx.facts.now, machine.created + duration(pool.spec.health.join_timeout)
+        due = tokens.renewal(token, until)
+        if due is not None and due <= now:
+            patch = {"stringData": {"expiration": _time(tokens.expiry(until, now))}}
+            tenant.patch("Secret", token["metadata"]["name"], patch, TOKEN_NAMESPACE)
+            due = now + tokens.LIFE / 2
+        if due is not None:
+            self._look_at(due)
+
     def _approve(self) -> None:
         """Approve serving certificates of our machines; others' requests are none of our business."""
         known = {f"system:node:{m.name}": m for m in self.seen if m.address}
@@ -459,8 +476,10 @@ class Machines:
         ctx = self.ctx
         name = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
         token = new_token(ctx)
-        expires = _time(ctx.facts.now + duration(pool.spec.health.join_timeout))
+        until = ctx.facts.now + duration(pool.spec.health.join_timeout)
+        expires = _time(tokens.expiry(until, ctx.facts.now))
         tenant.create(token_secret(token, name, expires, {names.MACHINE_LABEL: name}))
+        self._look_at(ctx.facts.now + tokens.LIFE / 2)
         boot = node_bootstrap(ctx, pool, name, token)
         source = provider(pool.spec.provider)
         where = record_of(pool)

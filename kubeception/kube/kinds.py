@@ -49,6 +49,7 @@ def _table() -> dict[str, Kind]:
             "DaemonSet daemonsets, Deployment deployments, ReplicaSet replicasets, "
             "StatefulSet statefulsets"
         ),
+        ("authentication.k8s.io", "v1"): "SelfSubjectReview selfsubjectreviews -",
         ("batch", "v1"): "Job jobs",
         ("cdi.kubevirt.io", "v1beta1"): "DataVolume datavolumes",
         ("certificates.k8s.io", "v1"): "CertificateSigningRequest certificatesigningrequests -",

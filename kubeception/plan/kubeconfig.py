@@ -9,7 +9,7 @@ def kubeconfig(
     name: str,
     server: str,
     ca: bytes,
-    user: str,
+    user: str = "",
     cert: bytes = b"",
     key: bytes = b"",
     token: str = "",

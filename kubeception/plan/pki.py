@@ -12,11 +12,13 @@ Material lives in Secrets of the control plane's namespace: one for each CA, and
 certificates, so that mounting a Secret hands out nothing beyond what its reader needs. CAs, the signing key and
 the encryption key are roots: what depends on them is lost with them. Their Secrets are immutable, so that not
 even two engines at once replace one, and a root that can't be read is an error. A leaf is issued anew after two
-thirds of its life, or when it lacks a name it must cover.
+thirds of its life, or when it lacks a name it must cover. What people get is in no Secret: each of their
+certificates is issued when one of them asks for it, for hours.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,9 +68,12 @@ LEAVES: Final = (
     Leaf("metrics-server", "serving", "serving", Profile("metrics-server", server=True)),
     Leaf("storage-controller", "client", "client", _client(names.STORAGE)),
     Leaf("engine", "client", "client", _client("kubeception", "system:masters")),
-    Leaf("admin", "client", "client", _client("kubernetes-admin", "kubeadm:cluster-admins")),
 )
-"""Every leaf certificate of a tenant. `engine` is this program's own, `admin` a person's."""
+"""Every leaf certificate of a tenant that is kept. `engine` is this program's own."""
+
+PERSON: Final = _client("kubernetes-admin", "kubeadm:cluster-admins")
+PERSON_LIFE: Final = timedelta(hours=12)
+"""How long a person's certificate is good for, unless another time is asked for."""
 
 TRUST: Final[Mapping[str, tuple[str, ...]]] = {
     "kube-apiserver": ("client", "kubelet-serving", "etcd", "front-proxy"),
@@ -80,7 +85,6 @@ TRUST: Final[Mapping[str, tuple[str, ...]]] = {
     "metrics-server": ("serving", "kubelet-serving"),
     "storage-controller": ("serving",),
     "engine": ("serving",),
-    "admin": ("serving",),
 }
 """The CAs each reader checks its peers by: files `<ca>-ca.crt` beside its own certificates."""
 
@@ -160,15 +164,21 @@ class Pki:
 
     def engine_kubeconfig(self) -> dict[str, Any]:
         """What this program talks to the tenant with: group system:masters, which needs no binding."""
-        return self._kubeconfig("engine", "kubeception", self._endpoint().url)
+        return self._kubeconfig(self.leaf("engine"), "kubeception")
 
-    def admin_kubeconfig(self, name: str = "") -> dict[str, Any]:
-        """What a person gets: administrator by the binding kubeadm:cluster-admins, at the endpoint's `url`.
+    def admin_kubeconfig(self, name: str = "", *, life: timedelta = PERSON_LIFE) -> dict[str, Any]:
+        """What a person gets: administrator by the binding kubeadm:cluster-admins, for as long as `life`.
 
         `name` is what the cluster is called in it: where not its own name, the path to it.
         """
-        name = name or self._ctx.cluster.name
-        return self._kubeconfig("admin", f"{name}-admin", self._endpoint().url, name)
+        name, now = name or self._ctx.cluster.name, self._ctx.facts.now
+        pair = x509.issue(PERSON, self.ca("client"), self._ctx.keys, "admin", now, life=life)
+        return self._kubeconfig(pair, f"{name}-admin", name)
+
+    def nobodys_kubeconfig(self) -> dict[str, Any]:
+        """Where the API server is and its CA, without a user: what kubeadm's discovery wants."""
+        whole = kubeconfig(name="", server=self._endpoint().url, ca=self.ca("serving").cert)
+        return {**whole, "users": [], "contexts": []}
 
     def bootstrap_kubeconfig(self, token: str) -> dict[str, Any]:
         """For `kubeadm join` with discovery by file, at the endpoint's `internal_url`."""
@@ -180,11 +190,10 @@ class Pki:
             token=token,
         )
 
-    def _kubeconfig(self, secret: str, user: str, server: str, name: str = "") -> dict[str, Any]:
-        pair = self.leaf(secret)
+    def _kubeconfig(self, pair: Pair, user: str, name: str = "") -> dict[str, Any]:
         return kubeconfig(
             name=name or self._ctx.cluster.name,
-            server=server,
+            server=self._endpoint().url,
             ca=self.ca("serving").cert,
             user=user,
             cert=pair.cert,

@@ -37,6 +37,17 @@ OLDEST_KUBELET: Final = 3
 """How many minors a kubelet may be older than its API server (Kubernetes' version skew policy)."""
 
 
+STATIC_POLICIES: Final = 36
+"""The first minor whose kube-apiserver reads admission policies from its own disk."""
+WITHOUT_PORTWORX: Final = 36
+"""The first minor whose kube-controller-manager has no volume plugin that dials what a StorageClass names."""
+
+
+def minor(version: str) -> int:
+    """The minor of a version such as v1.36.3."""
+    return int(version.split(".")[1])
+
+
 def skew(control_plane: str, kubelet: str) -> str:
     """Why kubelets of this version can't serve this control plane; empty when they can."""
     api, node = (tuple(map(int, v[1:].split("."))) for v in (control_plane, kubelet))

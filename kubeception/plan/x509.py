@@ -51,7 +51,15 @@ def self_signed(common_name: str, keys: KeySource, purpose: str, now: datetime) 
     return _signed(builder, key, key)
 
 
-def issue(profile: Profile, ca: Pair, keys: KeySource, purpose: str, now: datetime) -> Pair:
+def issue(
+    profile: Profile,
+    ca: Pair,
+    keys: KeySource,
+    purpose: str,
+    now: datetime,
+    *,
+    life: timedelta = LEAF_LIFE,
+) -> Pair:
     """A new leaf certificate, signed by `ca`, which doesn't outlive it."""
     authority = x509.load_pem_x509_certificate(ca.cert)
     ca_key = _load_key(ca.key)
@@ -66,7 +74,7 @@ def issue(profile: Profile, ca: Pair, keys: KeySource, purpose: str, now: dateti
             authority.subject,
             key.public_key(),
             keys.serial_number(purpose),
-            (now, min(now + LEAF_LIFE, authority.not_valid_after_utc)),
+            (now, min(now + life, authority.not_valid_after_utc)),
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -114,20 +113,9 @@ def command(lab: Lab, *words: str, code: int = 0) -> str:
 
 
 def tenant_of(lab: Lab, folder: Path) -> Tenant:
-    """The tenant's kubectl: with its administrator's certificate, as the host keeps it."""
-    found = json.loads(lab.kubectl("get", "tc", NAME, "-o", "json"))
-    space, endpoint = found["status"]["controlPlaneNamespace"], found["status"]["endpoint"]
-    secret = json.loads(lab.kubectl("get", "secret", "admin", "-n", space, "-o", "json"))
-    for name, data in secret["data"].items():
-        (folder / name).write_bytes(b64decode(data))
+    """The tenant's kubectl, as its administrator."""
     tenant = tenant_in(lab, folder, NAME)
-    ca, crt, key = (folder / name for name in ("serving-ca.crt", "client.crt", "client.key"))
-    for words in (
-        ("set-cluster", NAME, f"--server={endpoint}", f"--certificate-authority={ca}"),
-        ("set-credentials", NAME, f"--client-certificate={crt}", f"--client-key={key}"),
-        ("set-context", NAME, f"--cluster={NAME}", f"--user={NAME}"),
-    ):
-        lab.kubectl("config", *words, f"--kubeconfig={folder / 'kubeconfig'}")
+    tenant.run("kubeconfig", NAME, "--merge")
     return tenant
 
 

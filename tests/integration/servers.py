@@ -145,7 +145,7 @@ class ApiServer:
 
 @contextmanager
 def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[ApiServer]:
-    """An API server with data of its own below `prefix` in etcd."""
+    """An API server with data of its own below `prefix` in etcd; of two flags of one name the one given counts."""
     folder.mkdir()
     port, authority = free_port(), certificate(folder)
     (folder / "sa.key").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
@@ -157,8 +157,8 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
     policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
     (folder / "audit.json").write_text(json.dumps({**policy, "rules": [{"level": "Metadata"}]}))
     audit = folder / "audit.log"
-    command = (
-        binary("kube-apiserver"),
+    given = {flag.partition("=")[0] for flag in flags}
+    own = (
         f"--etcd-servers={etcd}",
         f"--etcd-prefix={prefix}",
         f"--secure-port={port}",
@@ -174,8 +174,9 @@ def api_server(folder: Path, etcd: str, prefix: str, *flags: str) -> Iterator[Ap
         "--audit-policy-file=audit.json",
         f"--audit-log-path={audit}",
         "--audit-log-mode=blocking",
-        *flags,
     )
+    kept = [flag for flag in own if flag.partition("=")[0] not in given]
+    command = (binary("kube-apiserver"), *kept, *flags)
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",

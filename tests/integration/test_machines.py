@@ -740,6 +740,55 @@ def test_a_machine_that_does_not_join_in_time_is_replaced_with_a_new_token(world
     assert world.host.get("Secret", machine, world.namespace) is None
 
 
+def expires(world: World, machine: str) -> timedelta:
+    """In how long, by the clock of the engine, the machine's token ends."""
+    said = base64.b64decode(world.tokens()[machine]["data"]["expiration"]).decode()
+    return datetime.fromisoformat(said) - world.clock()
+
+
+def test_a_token_ends_soon_and_is_renewed_while_its_machine_may_join(world: World) -> None:
+    world.scale(1)
+    world.step(2)
+    (machine,) = world.vms()
+    token, limit, slack = world.tokens()[machine], timedelta(minutes=15), timedelta(seconds=30)
+    assert limit - slack < expires(world, machine) <= limit
+    world.later = limit / 3
+    assert world.step().writes == 0
+    world.later = limit * 2 / 3
+    report = world.step()
+    assert limit - slack < expires(world, machine) <= limit
+    assert report.due is not None
+    assert report.due <= (limit / 2).total_seconds()
+    assert world.step().writes == 0
+    world.later = JOIN_LIMIT - timedelta(minutes=5)
+    world.step()
+    assert timedelta(minutes=4) < expires(world, machine) <= timedelta(minutes=5), "and no longer"
+    assert world.tokens()[machine]["metadata"]["uid"] == token["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("said", ["", "soon", "0001-01-01T00:00:00Z", "2026-01-01"])
+def test_a_token_whose_end_can_not_be_read_is_written_anew(world: World, said: str) -> None:
+    world.scale(1)
+    world.step(2)
+    (machine,) = world.vms()
+    name = world.tokens()[machine]["metadata"]["name"]
+    world.tenant.patch("Secret", name, {"stringData": {"expiration": said}}, "kube-system")
+    world.step()
+    assert timedelta(minutes=14) < expires(world, machine) <= timedelta(minutes=15)
+
+
+def test_a_token_that_somebody_took_by_hand_is_not_renewed(world: World) -> None:
+    world.scale(1)
+    world.step(2)
+    (machine,) = world.vms()
+    name = world.tokens()[machine]["metadata"]["name"]
+    mark = {"metadata": {"labels": {names.BY_HAND_LABEL: "true"}}}
+    world.tenant.patch("Secret", name, mark, "kube-system")
+    world.later = timedelta(minutes=14)
+    world.step()
+    assert expires(world, machine) <= timedelta(minutes=1)
+
+
 def test_what_a_killed_run_had_half_made_is_cleared_away(world: World) -> None:
     world.scale(1)
     world.step(2)

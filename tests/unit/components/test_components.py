@@ -449,3 +449,30 @@ def test_each_tunnel_server_says_how_many_there_are() -> None:
     deployment = find(everything(ctx), "Deployment", "control-plane")
     count = flags(ctx, "konnectivity-server")["server-count"]
     assert int(count) == deployment["spec"]["replicas"]
+
+
+def test_policies_are_on_the_disk_of_versions_that_read_them() -> None:
+    newest, older = plan(), plan({"version": "v1.35.4"})
+    found = config(newest, "ConfigMap", "control-plane", "admission.yaml")
+    assert "/etc/kubernetes/policies" in str(found)
+    assert flags(newest)["admission-control-config-file"] == "/etc/kubernetes/admission.yaml"
+    assert flags(newest)["feature-gates"] == "ManifestBasedAdmissionControlConfig=true"
+    assert not {"admission-control-config-file", "feature-gates"} & flags(older).keys()
+    held = find(everything(older), "ConfigMap", "control-plane")["data"]
+    assert not {"admission.yaml", "policies.yaml"} & held.keys()
+
+
+def test_no_version_has_a_volume_plugin_that_dials_what_a_storage_class_names() -> None:
+    older = flags(plan({"version": "v1.35.4"}), "kube-controller-manager")
+    assert older["feature-gates"] == "InTreePluginPortworxUnregister=true"
+    # It is gone in 1.36, and its feature gate with it: one that isn't known keeps the process from starting.
+    assert "feature-gates" not in flags(plan(), "kube-controller-manager")
+
+
+@pytest.mark.parametrize("version", ["v1.34.4", "v1.35.4", "v1.36.3"])
+def test_nothing_but_etcd_is_dialled_directly(version: str) -> None:
+    selector = config(
+        plan({"version": version}), "ConfigMap", "control-plane", "egress-selector.yaml"
+    )
+    protocols = {e["name"]: e["connection"]["proxyProtocol"] for e in selector["egressSelections"]}
+    assert protocols == {"cluster": "GRPC", "controlplane": "HTTPConnect"}

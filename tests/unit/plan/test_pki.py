@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 from kubeception.errors import KubeceptionError
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Facts, Object
 from kubeception.plan.keys import RandomKeys
-from kubeception.plan.pki import CAS, LEAVES, TRUST
+from kubeception.plan.pki import CAS, LEAVES, PERSON_LIFE, TRUST
 from kubeception.plan.x509 import ca_problem
 from tests.plans import NOW, find, plan
 
@@ -139,3 +140,21 @@ def test_without_an_address_there_is_no_kubeconfig() -> None:
 def test_no_key_is_shown_where_a_pair_or_the_facts_are_printed(standing: PlanContext) -> None:
     assert "PRIVATE KEY" not in repr(standing.pki.ca("client"))
     assert base64.b64encode(standing.pki.ca("client").key).decode() not in repr(standing)
+
+
+@pytest.mark.parametrize(("life", "hours"), [(PERSON_LIFE, 12), (timedelta(minutes=30), 0.5)])
+def test_a_persons_certificate_ends_within_hours(
+    fresh: PlanContext, life: timedelta, hours: float
+) -> None:
+    user = fresh.pki.admin_kubeconfig(life=life)["users"][0]["user"]
+    found = load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    assert found.not_valid_after_utc == NOW + timedelta(hours=hours)
+    assert found.subject.rfc4514_string() == "CN=kubernetes-admin,O=kubeadm:cluster-admins"
+
+
+def test_no_secret_holds_a_certificate_of_a_person(fresh: PlanContext) -> None:
+    for secret in fresh.pki.leaves(*TRUST):
+        for name, data in secret["data"].items():
+            if name == "client.crt":
+                subject = load_pem_x509_certificate(base64.b64decode(data)).subject
+                assert "kubernetes-admin" not in subject.rfc4514_string()
