@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     NAMESPACE,
-    Column("NAME", least=24),
+    Column("NAME", least=20),
     Column("VERSION"),
     Column("STATUS"),
     Column("CPU"),
     Column("MEMORY"),
     Column("STORAGE", wide=True),
-    Column("CONTROL PLANE", wide=True),
-    Column("KIND", wide=True),
+    Column("OWN", wide=True),
     Column("ADDRESS", least=10, wide=True),
     Column("MESSAGE", least=10),
 )
@@ -100,7 +99,7 @@ class Branch:
         drawn = f"{stem}{fork}{self.name}"
         use, own = self.use.told(), self.own.told()
         cost = " ".join(filter(None, own[:2]))
-        told = (self.version, self.status, *use, cost, self.kind, self.address, self.message)
+        told = (self.version, self.status, *use, cost, self.address, self.message)
         yield Row(where, (self.namespace, drawn, *told), {}, self.created)
         stem += {"├─ ": "│  ", "└─ ": "   "}.get(fork, "")
         forks = ["├─ "] * (len(self.children) - 1) + ["└─ "]

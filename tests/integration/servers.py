@@ -128,7 +128,8 @@ class ApiServer:
     def writes(self) -> list[str]:
         """`verb resource namespace/name` of every request of kubeception that could have changed something."""
         found = []
-        for line in self.audit.read_text().splitlines():
+        lines = self.audit.read_text().splitlines(keepends=True)
+        for line in (each for each in lines if each.endswith("\n")):  # the last may be half written
             event = json.loads(line)
             if event.get("userAgent", "").startswith("kubeception") and event["verb"] not in (
                 "get",
