@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     NAMESPACE,
-    Column("NAME", least=20),
+    Column("NAME", least=24),
     Column("VERSION"),
     Column("STATUS"),
     Column("CPU"),
@@ -32,7 +32,7 @@ COLUMNS: Final = (
     Column("STORAGE", wide=True),
     Column("OWN", wide=True),
     Column("ADDRESS", least=10, wide=True),
-    Column("MESSAGE", least=10),
+    Column("MESSAGE", least=8),
 )
 REACH_SECONDS: Final = 3.0
 """How long the API server of a tenant may take to say which tenants it has."""
