@@ -12,7 +12,7 @@ from kubeception.cli.output import Column, table
 from kubeception.cli.report import TerminalReport
 
 if TYPE_CHECKING:
-    from kubeception.lab.state import Lab
+    from kubeception.lab.state import Cni, Lab
 
 Command = Callable[..., Any]
 
@@ -37,7 +37,7 @@ def verbose_option(command: Command) -> Command:
     )
 
 
-@lab.command(epilog=examples("lab up", "lab up --name other --nodes 3"))
+@lab.command(epilog=examples("lab up", "lab up --name other --nodes 3 --cni cilium"))
 @name_option
 @click.option("--nodes", type=click.IntRange(1, 99), metavar="N", help="How many. [default: 1]")
 @click.option(
@@ -47,18 +47,30 @@ def verbose_option(command: Command) -> Command:
     metavar="auto|release|build|PATH",
     help="Where programs come from that the cache lacks: downloads or else a build, only one of these, or a folder.",
 )
+@click.option(
+    "--cni",
+    type=click.Choice(["flannel", "cilium"]),
+    help="The pods' network; cilium enforces NetworkPolicies, and takes minutes to build. [default: flannel]",
+)
 @click.option("--kubevirt/--no-kubevirt", default=True, help="With virtual machines, or without.")
 @click.option("--merge/--no-merge", default=True, help="Put its context into your kubeconfig.")
 @verbose_option
 def up(
-    name: str, nodes: int | None, parts: str, *, kubevirt: bool, merge: bool, verbose: bool
+    name: str,
+    nodes: int | None,
+    parts: str,
+    *,
+    cni: "Cni | None",
+    kubevirt: bool,
+    merge: bool,
+    verbose: bool,
 ) -> None:
     """Make the lab, or repair what it lacks."""
     from kubeception.lab import host
     from kubeception.lab.parts import Source
 
     with report(name, verbose=verbose) as telling:
-        made = host.up(name, nodes, Source.parse(parts), telling, kubevirt=kubevirt)
+        made = host.up(name, nodes, Source.parse(parts), telling, kubevirt=kubevirt, cni=cni)
     if merge:
         merge_context(made)
     click.echo(f"The lab is ready: kubectl --context {made.context} get nodes", err=True)

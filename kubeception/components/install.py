@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from kubeception import __version__, names
 from kubeception.api.crd import definitions
+from kubeception.components.network_policy import any_address
 from kubeception.components.rbac import Rule, account, rule
 from kubeception.plan import lineage
+from kubeception.plan.endpoint import API_PORT
 from kubeception.plan.facts import Object
 from kubeception.plan.network import LINK_LOCAL
 from kubeception.plan.render import manifest
@@ -141,7 +143,9 @@ def operator(options: Options) -> Iterator[Object]:
         yield _rbac("role", names.OPERATOR, namespace, rules=[*rules])
         yield _bound("role-binding", "Role", namespace)
     shared = {"labels": LABELS, "port": PORT}
-    yield _manifest("network-policy", link_local=[LINK_LOCAL[0]], **shared)
+    yield _manifest(
+        "network-policy", world=any_address([LINK_LOCAL[0]]), api_port=API_PORT, **shared
+    )
     yield _manifest("pod-disruption-budget", **shared)
     yield _manifest(
         "deployment",

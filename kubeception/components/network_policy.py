@@ -1,7 +1,7 @@
 """Who may talk to whom in the host, where the host's network enforces it: nothing but what is needed."""
 
-from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Final
 
 from kubeception.components.base import Component
@@ -15,6 +15,7 @@ HOST_DNS: Final[Object] = {
     "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
 }
 """The way to the host cluster's DNS, which knows its Services."""
+HALVES: Final = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
 
 
 class NetworkPolicies(Component):
@@ -45,6 +46,19 @@ def forbidden(host: HostFacts) -> list[str]:
     """The ranges that hold the host cluster's own pods, Services and nodes, and metadata services."""
     ranges = (*host.pod_cidrs, *host.service_cidrs, *host.node_addresses, LINK_LOCAL[0])
     return sorted({str(network) for text in ranges if (network := ipv4(text)) is not None})
+
+
+def any_address(closed: Iterable[str]) -> list[Object]:
+    """Whom an address of IPv4 outside of these ranges may belong to, the host's nodes among them.
+
+    In halves: to Cilium the whole of it means what is outside of the cluster, and no node.
+    """
+    ranges = sorted({network for text in closed if (network := ipv4(text)) is not None})
+    blocks: list[Object] = []
+    for half in HALVES:
+        inside = [str(network) for network in ranges if network.subnet_of(half)]
+        blocks.append({"cidr": str(half), **({"except": inside} if inside else {})})
+    return [{"ipBlock": block} for block in blocks]
 
 
 def is_the_hosts(host: HostFacts, address: str) -> bool:

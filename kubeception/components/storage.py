@@ -11,6 +11,7 @@ from typing import Final
 
 from kubeception import names
 from kubeception.components.base import Component, Readiness, deployment_ready
+from kubeception.components.network_policy import any_address
 from kubeception.components.rbac import (
     account,
     bind_cluster_role,
@@ -56,7 +57,7 @@ class StorageController(Component):
             "storage/network-policy.yaml.j2",
             labels=ctx.labels(CONTROLLER),
             api_port=API_PORT,
-            closed=sorted({*ctx.facts.host.pod_cidrs, LINK_LOCAL[0]}),
+            world=any_address([*ctx.facts.host.pod_cidrs, LINK_LOCAL[0]]),
         )
         server = ctx.endpoint.internal_url if ctx.endpoint else ""
         kubeconfig = document(ctx.manifest("storage/kubeconfig.yaml.j2", server=server))

@@ -1,4 +1,4 @@
-"""What a lab's cluster has beside Kubernetes itself: routes, storage, metrics, KubeVirt."""
+"""What a lab's cluster has beside Kubernetes itself: routes (where these are flannel's), storage, metrics, KubeVirt."""
 
 import json
 import time
@@ -30,13 +30,19 @@ MANAGER = "kubeception-lab"
 WORKLOADS = ("Deployment", "DaemonSet")
 
 
-def host_objects(lab: Lab) -> list[Object]:
-    """Routes, storage and metrics, and where the registry is."""
-    flannel = {
+def flannel_objects(lab: Lab) -> list[Object]:
+    """The routes between nodes, and the masquerading of what leaves them."""
+    config = {
         "Network": str(lab.pod_range),
         "EnableNFTables": True,
         "Backend": {"Type": "host-gw"},
     }
+    api_host = str(lab.node(1).address)
+    return items("flannel", config=json.dumps(config), image=image("flannel"), api_host=api_host)
+
+
+def host_objects(lab: Lab) -> list[Object]:
+    """Storage and metrics, and where the registry is."""
     registry = {"host": lab.registry, "hostFromClusterNetwork": lab.registry}
     registry["hostFromContainerRuntime"] = lab.registry
     api_host = str(lab.node(1).address)
@@ -44,7 +50,6 @@ def host_objects(lab: Lab) -> list[Object]:
     return [
         manifest("lab/tenants-namespace.yaml.j2", {}),
         manifest("lab/registry.yaml.j2", {"hosting": yaml.safe_dump(registry)}),
-        *items("flannel", config=json.dumps(flannel), image=image("flannel"), api_host=api_host),
         *items(
             "local-path/objects",
             helper_pod=yaml.safe_dump(helper),

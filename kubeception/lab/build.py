@@ -63,9 +63,7 @@ class Builder:
         for name in part.binaries:
             (out / name).replace(self.cache.bin / name)
         for file, name in part.files.items():
-            target = self.cache.share / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target)
+            self.cache.share_copy(source / file, name)
         self.cache.seal(part, "build")
 
     def compile_go(self, part: Part, out: Path) -> None:

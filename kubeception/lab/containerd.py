@@ -14,8 +14,8 @@ MIRRORS = "/etc/containerd/certs.d"
 """Where it is told which registry serves whose images."""
 
 
-def config(*, raises_limits: bool) -> str:
-    """The text of /etc/containerd/config.toml.
+def config(*, raises_limits: bool, template: bool) -> str:
+    """The text of /etc/containerd/config.toml; without `template` the pods' network brings its own configuration.
 
     Without CAP_SYS_RESOURCE runc dies of an oom_score_adj lower than its own ("can't get final child's PID from pipe").
     """
@@ -58,7 +58,7 @@ SystemdCgroup = false
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/opt/cni/bin", "/opt/kubeception/bin"]
 conf_dir = "/etc/cni/net.d"
-conf_template = "/etc/cni/template.conflist"
+{'conf_template = "/etc/cni/template.conflist"' if template else ""}
 """
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from kubeception.errors import KubeceptionError, NotFoundError, UsageError
 from kubeception.kube.client import Cluster
-from kubeception.lab import addons, images, kubeadm, parts, preflight, state
+from kubeception.lab import addons, cilium, images, kubeadm, parts, preflight, state
 from kubeception.lab.addons import Wait
 from kubeception.lab.cgroup import Cgroups, has_usable_kvm
 from kubeception.lab.kept import fetch, forget_stale
@@ -24,7 +24,7 @@ from kubeception.lab.process import Process
 from kubeception.lab.registry import Registry
 from kubeception.lab.report import Report
 from kubeception.lab.repository import Reference, Repository
-from kubeception.lab.state import Lab
+from kubeception.lab.state import Cni, Lab
 from kubeception.plan.versions import image
 
 NAMESPACES = ("kube-system", "kube-flannel", "local-path-storage", "metallb-system")
@@ -91,7 +91,7 @@ class Host:
             what = "Images of KubeVirt and of nodes" if kubevirt else "Image of nodes"
             with self.report.phase(what):
                 heavy.result()
-                names = [image.name for image in images.IMAGES]
+                names = [image.name for image in images.images_of(self.lab.cni)]
                 in_parallel([partial(forget_stale, node, names) for node in (first, *others)])
             if deploying:
                 with self.report.phase("KubeVirt"):
@@ -103,7 +103,8 @@ class Host:
 
     def publish(self, *, heavy: bool, kubevirt: bool = True) -> None:
         """Have those images in the registry that take a Debian installation, or the others."""
-        chosen = [each for each in images.IMAGES if each.name.startswith(HEAVY) == heavy]
+        wanted = images.images_of(self.lab.cni)
+        chosen = [each for each in wanted if each.name.startswith(HEAVY) == heavy]
         if heavy and not kubevirt:
             chosen = [each for each in chosen if each.name == image("node")]
         with state.locked(state.cache_folder(), wait=True):
@@ -122,6 +123,7 @@ class Host:
         self, first: Node, others: list[Node], started: Started, *, upstream: bool
     ) -> None:
         """All nodes Ready, all add-ons up."""
+        addons.apply(self.cluster, self.network_objects())
         addons.apply(self.cluster, addons.host_objects(self.lab))
         addons.apply(self.cluster, addons.metallb_objects(self.lab, self.programs))
         fresh = [node.place.name for node in others if node.ensure(upstream=upstream)]
@@ -133,6 +135,12 @@ class Host:
         self.wait("the pods of nodes that were started", 120, stale)
         missing = partial(addons.unready_workloads, self.cluster, NAMESPACES)
         self.wait("the add-ons", 300, missing)
+
+    def network_objects(self) -> list[dict[str, Any]]:
+        """The network of the lab's pods."""
+        if self.lab.cni == "cilium":
+            return cilium.objects(self.lab, self.programs, self.report)
+        return addons.flannel_objects(self.lab)
 
     def apply_kubevirt(self) -> None:
         """Have KubeVirt's operator begin."""
@@ -169,14 +177,25 @@ class Host:
 
 
 def up(
-    name: str, nodes: int | None, source: parts.Source, report: Report, *, kubevirt: bool = True
+    name: str,
+    nodes: int | None,
+    source: parts.Source,
+    report: Report,
+    *,
+    kubevirt: bool = True,
+    cni: Cni | None = None,
 ) -> Lab:
-    """The lab of this name, with all it shall have. Without `nodes` as many as it has, or one."""
+    """The lab of this name, with all it shall have. Without `nodes` and `cni` what it has, or one and flannel."""
     state.check_name(name)
     known = state.load(name)
+    if known and cni not in (None, known.cni):
+        raise UsageError(
+            f"the pods of lab {name} are on {known.cni}, and a lab can't change to {cni}",
+            hint=f"leave --cni out, or `kubeception lab down --name {name}` first",
+        )
     preflight.check(state.labs_folder(), fresh=known is None)
     with state.locked(state.labs_folder() / name):
-        lab = known or state.create(name, used_ranges(report))
+        lab = known or state.create(name, used_ranges(report), cni or "flannel")
         for folder in (lab.logs, lab.folder / "processes"):
             folder.mkdir(exist_ok=True)
         has = len(lab.nodes())
@@ -187,8 +206,9 @@ def up(
             )
         with state.locked(state.cache_folder(), wait=True):
             cache = state.cache_folder()
-            roots = partial(images.prepare, cache, report)
-            in_parallel([partial(parts.obtain, source, cache, report), roots])
+            wanted = (*parts.PARTS, *parts.CNI_PARTS[lab.cni])
+            roots = partial(images.prepare, cache, report, images.images_of(lab.cni))
+            in_parallel([partial(parts.obtain, source, cache, report, wanted), roots])
         work = Host(lab, report, Cgroups.detect())
         work.up(nodes or has or 1, kubevirt=kubevirt, upstream=source.kind != "build")
     return lab

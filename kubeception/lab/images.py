@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kubeception.errors import KubeceptionError
 from kubeception.lab import guest, wheels
 from kubeception.lab.disk import ROOTS, Disk
 from kubeception.lab.layer import NET_BIND_SERVICE, Blob, Entry, pack, packed, resolved
-from kubeception.lab.parts import KUBEVIRT, METALLB
+from kubeception.lab.parts import CILIUM, KUBEVIRT, METALLB
 from kubeception.lab.report import Report
 from kubeception.lab.repository import (
     CONFIG,
@@ -23,6 +23,7 @@ from kubeception.lab.repository import (
     encode,
 )
 from kubeception.lab.rootfs import TOOLS, Root, archive
+from kubeception.lab.state import Cni
 from kubeception.lab.wheels import PYTHON, Wheels, package, requirements
 from kubeception.plan.versions import image as name_of
 
@@ -273,6 +274,44 @@ IMAGES = (
 )
 """In an order in which each finds the images it is made from."""
 
+COMPILER = Root(
+    "cilium",
+    ("bpftool", "clang-19", "conntrack", "iproute2", "ipset", "iptables", "kmod"),
+)
+CNI_IMAGES: Mapping[Cni, tuple[Image, ...]] = {
+    "flannel": (),
+    "cilium": (
+        Image(
+            f"quay.io/cilium/cilium:{CILIUM}",
+            (
+                COMPILER,
+                (
+                    program("/usr/bin/cilium-agent"),
+                    program("/usr/bin/cilium-dbg"),
+                    Entry("usr/bin/cilium", link="cilium-dbg"),
+                    Entry("usr/bin/clang", link="clang-19"),
+                    program("/opt/cni/bin/cilium-cni"),
+                    program("/cni/loopback"),
+                    shared("cni-uninstall.sh", "cilium/cni-uninstall.sh", mode=0o755),
+                    shared("init-container.sh", "cilium/init-container.sh", mode=0o755),
+                    shared("install-plugin.sh", "cilium/install-plugin.sh", mode=0o755),
+                    shared("var/lib/cilium/bpf", "cilium/bpf"),
+                ),
+            ),
+        ),
+        static(
+            f"quay.io/cilium/operator-generic:{CILIUM}",
+            "/usr/bin/cilium-operator-generic",
+        ),
+    ),
+}
+"""What a lab has besides for its pod network; the agent compiles its programs for the kernel when it starts."""
+
+
+def images_of(cni: Cni) -> tuple[Image, ...]:
+    """All images of a lab with this pod network."""
+    return (*IMAGES, *CNI_IMAGES[cni])
+
 
 @dataclass(frozen=True)
 class Publisher:
@@ -366,9 +405,9 @@ def shorten(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def prepare(cache: Path, report: Report) -> None:
+def prepare(cache: Path, report: Report, images: Sequence[Image] = IMAGES) -> None:
     """Have every Debian root filesystem in the cache: it can be done while parts are built."""
-    layers = [layer for image in IMAGES for layer in image.layers]
+    layers = [layer for image in images for layer in image.layers]
     roots = {layer for layer in layers if isinstance(layer, Root)}
     roots |= {root for layer in layers if isinstance(layer, Disk) for root in ROOTS}
     for root in sorted(roots, key=lambda each: each.name):

@@ -110,13 +110,15 @@ def build_root(node: Node) -> None:
 
 
 def mount_sys() -> None:
-    """The sysfs of this network namespace, with the machine's cgroup mounts in it."""
+    """The sysfs of this network namespace, with the machine's cgroup mounts and a bpffs of the node's own in it."""
     aside = Path("/run/cgroup")
     aside.mkdir()
     mount("/sys/fs/cgroup", str(aside), flags=MS_BIND | MS_REC)
     mount("sysfs", "/sys", kind="sysfs")
     mount(str(aside), "/sys/fs/cgroup", flags=MS_MOVE)
     aside.rmdir()
+    if "\tbpf\n" in Path("/proc/filesystems").read_text():
+        mount("bpf", "/sys/fs/bpf", kind="bpf")
 
 
 def mount(source: str, target: str, *, kind: str = "", flags: int = 0, options: str = "") -> None:

@@ -93,10 +93,18 @@ class Entry:
 
 
 def resolved(entries: tuple[Entry, ...], folder: Path) -> tuple[Entry, ...]:
-    """The entries with sources that were relative to a folder."""
-    return tuple(
-        replace(entry, source=folder / entry.source) if entry.source else entry for entry in entries
-    )
+    """The entries with sources that were relative to a folder; a folder as source is each file below it."""
+    return tuple(found for entry in entries for found in _resolved(entry, folder))
+
+
+def _resolved(entry: Entry, folder: Path) -> Iterator[Entry]:
+    if entry.source is None:
+        yield entry
+        return
+    source = folder / entry.source
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if not path.is_dir():
+            yield replace(entry, path=str(Path(entry.path) / path.relative_to(source)), source=path)
 
 
 def with_folders(entries: tuple[Entry, ...]) -> Iterator[Entry]:

@@ -134,11 +134,14 @@ class Node:
     def files(self, *, upstream: bool) -> Mapping[str, str]:
         """Its own files below /etc, by path."""
         mirrors = containerd.mirrors(self.place.lab, upstream=upstream)
+        config = containerd.config(
+            raises_limits=may_raise_limits(), template=self.place.lab.cni == "flannel"
+        )
         return {
             "hostname": f"{self.place.name}\n",
             "hosts": f"127.0.0.1 localhost\n{self.place.address} {self.place.name}\n",
             "resolv.conf": resolvers(str(self.place.lab.machine)),
-            "containerd/config.toml": containerd.config(raises_limits=may_raise_limits()),
+            "containerd/config.toml": config,
             "cni/template.conflist": containerd.cni_template(mtu=self.network.mtu()),
             **{f"containerd/certs.d/{name}/hosts.toml": text for name, text in mirrors},
         }

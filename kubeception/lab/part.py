@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Part:
     module: str = ""
     """Go module that holds `files` and `c`; empty: the part's own folder does."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Path in the module → path below the cache's share folder."""
+    """File or folder of the module → path below the cache's share folder."""
     c: Mapping[str, str] = field(default_factory=dict)
     """Static C program → its only source file."""
     cgo: bool = False
@@ -61,8 +62,9 @@ class Part:
         """Changes whenever another build or another release would come out."""
         facts = {key: value for key, value in asdict(self).items() if key != "disk"}
         identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for source in sorted(self.folder.glob("*")):
-            identity.update(source.read_bytes())
+        for source in sorted(self.folder.rglob("*")):
+            if source.is_file():
+                identity.update(source.read_bytes())
         return identity.hexdigest()
 
 
@@ -86,6 +88,16 @@ class Cache:
     def work(self) -> Path:
         """What building and downloading need meanwhile; removed after success."""
         return self.folder / "work"
+
+    def share_copy(self, source: Path, name: str) -> None:
+        """Have a copy of a file or folder in the share folder, and nothing of an earlier one."""
+        target = self.share / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target)
+        else:
+            shutil.copyfile(source, target)
 
     def stamp(self, part: Part) -> Path:
         """The record of a finished part."""

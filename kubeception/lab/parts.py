@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from kubeception.lab.build import Builder
 from kubeception.lab.part import Cache, Download, Part
 from kubeception.lab.release import Releases, UnavailableError, place
 from kubeception.lab.report import Report
+from kubeception.lab.state import Cni
 
 KUBERNETES = "v1.36.3"
 ETCD = "v3.6.16"
@@ -27,6 +28,10 @@ METRICS_SERVER = "v0.9.0"
 LOCAL_PATH_PROVISIONER = "v0.0.30"
 KUBEVIRT = "v1.7.0"
 METALLB = "v0.15.2"
+CILIUM = "v1.20.2"
+CILIUM_SAYS = "github.com/cilium/cilium/pkg/version.ciliumVersion"
+"""Version, revision and time, all three or it takes none."""
+HELM = "v3.22.0"
 
 GIB = 1 << 30
 BINARIES = 1.5
@@ -265,6 +270,43 @@ PARTS = (
     Part(name="metrics-server", version=METRICS_SERVER, disk=1.0, binaries=("metrics-server",)),
 )
 
+CNI_PARTS: Mapping[Cni, tuple[Part, ...]] = {
+    "flannel": (),
+    "cilium": (
+        Part(
+            name="helm",
+            version=HELM,
+            disk=1.0,
+            binaries=("helm",),
+            downloads=(
+                Download(
+                    f"https://get.helm.sh/helm-{HELM}-linux-amd64.tar.gz",
+                    f"https://get.helm.sh/helm-{HELM}-linux-amd64.tar.gz.sha256sum",
+                    archived("linux-amd64/", "helm"),
+                ),
+            ),
+        ),
+        Part(
+            name="cilium",
+            version=CILIUM,
+            disk=4.0,
+            binaries=("cilium-agent", "cilium-cni", "cilium-dbg", "cilium-operator-generic"),
+            renames={"daemon": "cilium-agent", "operator": "cilium-operator-generic"},
+            module="github.com/cilium/cilium",
+            files={
+                "bpf": "cilium/bpf",
+                "images/cilium/init-container.sh": "cilium/init-container.sh",
+                "install/kubernetes/cilium": "cilium/chart",
+                "plugins/cilium-cni/cni-uninstall.sh": "cilium/cni-uninstall.sh",
+                "plugins/cilium-cni/install-plugin.sh": "cilium/install-plugin.sh",
+            },
+            ldflags=(f"'-X={CILIUM_SAYS}={CILIUM[1:]} unknown 1970-01-01T00:00:00Z'",),
+            tags=("osusergo", "ipam_provider_operator"),
+        ),
+    ),
+}
+"""What a lab needs besides for its pod network. flanneld is a tenant's, too, and so among `PARTS`."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -312,15 +354,14 @@ def obtain(source: Source, cache: Path, report: Report, wanted: Sequence[Part] =
 def copied(part: Part, folder: Path, store: Cache, report: Report) -> bool:
     """Whether the folder had the whole part, which is in the cache now."""
     paths = [folder / name for name in (*part.binaries, *part.files.values())]
-    if absent := [path.name for path in paths if not path.is_file()]:
+    if absent := [path.name for path in paths if not path.exists()]:
         report.log(f"{folder} lacks {', '.join(absent)} of {part.name}")
         return False
     for name in part.binaries:
         store.bin.mkdir(parents=True, exist_ok=True)
         place((folder / name).open("rb"), store.bin / name)
     for name in part.files.values():
-        (store.share / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, store.share / name)
+        store.share_copy(folder / name, name)
     store.seal(part, str(folder))
     return True
 

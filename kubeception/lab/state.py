@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Literal
 
 from kubeception import names
 from kubeception.errors import ConflictError, KubeceptionError, UsageError
 
+Cni = Literal["flannel", "cilium"]
+"""What the pods' network of a lab is made by; only the latter enforces NetworkPolicies."""
 LABS = 16
 """How many labs fit on a machine side by side: the ranges below are laid out for this many."""
 NODES = 99
@@ -70,6 +73,7 @@ class Lab:
     index: int
     folder: Path
     """All of its state."""
+    cni: Cni = "flannel"
 
     @property
     def node_range(self) -> IPv4Network:
@@ -180,7 +184,8 @@ def load(name: str) -> Lab | None:
     check_name(name)
     folder = labs_folder() / name
     try:
-        return Lab(name, int(json.loads((folder / "lab.json").read_text())["index"]), folder)
+        found = json.loads((folder / "lab.json").read_text())
+        return Lab(name, int(found["index"]), folder, known_cni(found.get("cni", "flannel")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -190,20 +195,28 @@ def load(name: str) -> Lab | None:
         ) from error
 
 
+def known_cni(text: str) -> Cni:
+    """One of the choices. Raises ValueError."""
+    match text:
+        case "flannel" | "cilium":
+            return text
+    raise ValueError(f"no network is called {text!r}")
+
+
 def labs() -> list[Lab]:
     """All labs of this machine."""
     found = sorted(labs_folder().glob("*/lab.json"))
     return [lab for path in found if (lab := load(path.parent.name))]
 
 
-def create(name: str, used: Iterable[IPv4Network]) -> Lab:
+def create(name: str, used: Iterable[IPv4Network], cni: Cni = "flannel") -> Lab:
     """The lab of this name, its record written; ranges that overlap none of `used` nor another lab's."""
     folder = labs_folder() / name
     with locked(labs_folder(), wait=True):
-        lab = Lab(name, free_index(name, labs(), used), folder)
+        lab = Lab(name, free_index(name, labs(), used), folder, cni)
         folder.mkdir(exist_ok=True, mode=0o700)
         draft = folder / "lab.new"
-        draft.write_text(json.dumps({"name": name, "index": lab.index}))
+        draft.write_text(json.dumps({"name": name, "index": lab.index, "cni": cni}))
         draft.replace(folder / "lab.json")
     return lab
 

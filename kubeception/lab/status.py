@@ -45,6 +45,7 @@ class Status:
             "healthy": self.healthy,
             "server": lab.server,
             "registry": lab.registry,
+            "cni": lab.cni,
             "kubeconfig": str(lab.kubeconfig),
             "nodeRange": str(lab.node_range),
             "podRange": str(lab.pod_range),
@@ -94,7 +95,7 @@ def cluster(lab: Lab) -> Iterator[Piece]:
     try:
         with host.connect(lab) as api:
             version = api.version(seconds=3)
-            yield Piece("kubernetes", UP, f"{version} at {lab.server}")
+            yield Piece("kubernetes", UP, f"{version} with {lab.cni} at {lab.server}")
             checks = {
                 "nodes": addons.unready_nodes(api, [place.name for place in lab.nodes()]),
                 "add-ons": addons.unready_workloads(api, host.NAMESPACES),

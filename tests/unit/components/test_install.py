@@ -137,3 +137,25 @@ def test_migrations_are_made_and_disks_only_read_and_only_in_tenants_namespaces(
     verbs = ("get", "list", "watch", "create", "patch", "delete")
     assert [verb for verb in verbs if allows(TENANT_RULES, verb, "DataVolume")] == ["get"]
     assert not [verb for verb in verbs if allows(OPERATOR_RULES, verb, "DataVolume")]
+
+
+def test_the_operator_may_dial_the_pods_of_tenants_api_servers() -> None:
+    """By their label: where the host runs Cilium, no range of addresses means a pod."""
+    found = find(list(operator(Options())), "NetworkPolicy", names.OPERATOR)
+    to = {
+        "namespaceSelector": {},
+        "podSelector": {"matchLabels": {names.COMPONENT_LABEL: "control-plane"}},
+    }
+    assert {"to": [to], "ports": [{"protocol": "TCP", "port": 6443}]} in found["spec"]["egress"]
+
+
+def test_the_operator_may_dial_a_host_whose_api_server_is_on_a_node() -> None:
+    """By halves of all addresses: where the host runs Cilium, all of them together mean no node."""
+    found = find(list(operator(Options())), "NetworkPolicy", names.OPERATOR)
+    blocks = [
+        to["ipBlock"] for way in found["spec"]["egress"] for to in way["to"] if "ipBlock" in to
+    ]
+    assert blocks == [
+        {"cidr": "0.0.0.0/1"},
+        {"cidr": "128.0.0.0/1", "except": ["169.254.0.0/16"]},
+    ]

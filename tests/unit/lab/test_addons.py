@@ -38,7 +38,8 @@ def generated(tmp_path: Path) -> Path:
 
 
 def everything(programs: Path) -> list[dict[str, Any]]:
-    host = [*addons.host_objects(LAB), *addons.metallb_objects(LAB, programs)]
+    host = [*addons.flannel_objects(LAB), *addons.host_objects(LAB)]
+    host += addons.metallb_objects(LAB, programs)
     return [*host, *addons.kubevirt_objects(programs, Recorder(), emulation=True)]
 
 
@@ -66,7 +67,9 @@ def test_load_balancers_have_addresses_of_the_nodes_network(generated: Path) -> 
 
 
 def test_flannel_routes_the_labs_own_pods() -> None:
-    config = found(addons.host_objects(LAB), "ConfigMap", "kube-flannel")["data"]["net-conf.json"]
+    config = found(addons.flannel_objects(LAB), "ConfigMap", "kube-flannel")["data"][
+        "net-conf.json"
+    ]
     assert json.loads(config)["Network"] == "10.209.0.0/16"
 
 

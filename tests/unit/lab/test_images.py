@@ -5,14 +5,16 @@ import pytest
 
 from kubeception.errors import KubeceptionError
 from kubeception.lab.disk import Disk
-from kubeception.lab.images import IMAGES, PACKAGE, Image, Publisher
+from kubeception.lab.images import CNI_IMAGES, IMAGES, PACKAGE, Image, Publisher
 from kubeception.lab.layer import Blob, Entry, resolved, with_folders
-from kubeception.lab.parts import PARTS
+from kubeception.lab.parts import CNI_PARTS, PARTS
 from kubeception.lab.repository import Reference, digest_of
 from kubeception.lab.rootfs import Root
+from kubeception.lab.state import Cni
 from kubeception.plan.versions import IMAGES as NAMES, image as name_of
 from tests.reports import Recorder
 
+ALL = (*IMAGES, *(image for images in CNI_IMAGES.values() for image in images))
 BLOB = Blob("sha256:" + "1" * 64, 10, "sha256:" + "2" * 64)
 
 
@@ -34,20 +36,22 @@ def test_every_image_a_tenant_needs_is_made() -> None:
     assert len(made) == len(IMAGES)
 
 
-def test_every_file_of_an_image_comes_from_a_part() -> None:
-    known = {Path("bin") / name for part in PARTS for name in part.binaries}
-    known |= {Path("share") / name for part in PARTS for name in part.files.values()}
-    used = {entry.source for image in IMAGES for entry in entries(image) if entry.source}
-    assert {source for source in used if not source.is_relative_to(PACKAGE)} <= known
+@pytest.mark.parametrize(("cni", "images"), CNI_IMAGES.items())
+def test_every_file_of_an_image_comes_from_a_part(cni: Cni, images: tuple[Image, ...]) -> None:
+    parts = (*PARTS, *CNI_PARTS[cni])
+    known = {Path("bin") / name for part in parts for name in part.binaries}
+    known |= {Path("share") / name for part in parts for name in part.files.values()}
+    used = {entry.source for image in (*IMAGES, *images) for entry in entries(image)}
+    assert {source for source in used if source and not source.is_relative_to(PACKAGE)} <= known
 
 
-@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+@pytest.mark.parametrize("image", ALL, ids=lambda image: image.name)
 def test_what_an_image_runs_is_in_it(image: Image) -> None:
     paths = {f"/{entry.path}" for entry in entries(image)}
     assert set(image.entrypoint) <= paths
 
 
-@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+@pytest.mark.parametrize("image", ALL, ids=lambda image: image.name)
 def test_no_layer_has_a_path_twice(image: Image) -> None:
     for layer in image.layers:
         if isinstance(layer, tuple):
@@ -120,6 +124,17 @@ def test_a_layer_is_another_one_when_a_file_of_it_changed(tmp_path: Path) -> Non
 def test_sources_are_resolved_and_absolute_ones_stay(tmp_path: Path) -> None:
     found = resolved((Entry("a", source=Path("bin/a")), Entry("b", source=Path("/b"))), tmp_path)
     assert [entry.source for entry in found] == [tmp_path / "bin/a", Path("/b")]
+
+
+def test_a_folder_as_source_is_its_files(tmp_path: Path) -> None:
+    (tmp_path / "share/bpf/lib").mkdir(parents=True)
+    for name in ("a.c", "lib/b.h"):
+        (tmp_path / "share/bpf" / name).write_text(name)
+    found = resolved((Entry("var/bpf", source=Path("share/bpf"), mode=0o644),), tmp_path)
+    assert [(entry.path, entry.mode) for entry in found] == [
+        ("var/bpf/a.c", 0o644),
+        ("var/bpf/lib/b.h", 0o644),
+    ]
 
 
 def test_a_blob_is_kept_and_half_a_record_is_none(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from kubeception.errors import KubeceptionError, UsageError
-from kubeception.lab import parts, toolchain
+from kubeception.lab import part as part_module, parts, toolchain
 from kubeception.lab.part import PARTS_FOLDER, Cache, Part
-from kubeception.lab.parts import PARTS, Source, copied, need_disk
+from kubeception.lab.parts import CNI_PARTS, PARTS, Source, copied, need_disk
 from tests.reports import Recorder
 
-BY_NAME = {part.name: part for part in PARTS}
+ALL = (*PARTS, *(part for parts in CNI_PARTS.values() for part in parts))
+BY_NAME = {part.name: part for part in ALL}
 
 
 def tools(part: Part) -> list[str]:
@@ -43,11 +44,11 @@ def filled(folder: Path, part: Part) -> Cache:
 
 
 def test_no_two_parts_bring_the_same_binary() -> None:
-    binaries = [name for part in PARTS for name in part.binaries]
+    binaries = [name for part in ALL for name in part.binaries]
     assert len(binaries) == len(set(binaries))
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("part", ALL, ids=lambda part: part.name)
 def test_the_build_makes_exactly_the_binaries_of_the_table(part: Part) -> None:
     built = [built_name(path) for path in tools(part)] if part.go else []
     made = {part.renames.get(name, name) for name in built} | set(part.c)
@@ -55,7 +56,7 @@ def test_the_build_makes_exactly_the_binaries_of_the_table(part: Part) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [part for part in PARTS if part.downloads], ids=lambda part: part.name
+    "part", [part for part in ALL if part.downloads], ids=lambda part: part.name
 )
 def test_the_release_brings_exactly_the_binaries_of_the_table(part: Part) -> None:
     taken = [name for download in part.downloads for name in download.takes.values()]
@@ -63,7 +64,7 @@ def test_the_release_brings_exactly_the_binaries_of_the_table(part: Part) -> Non
     assert not part.files
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part.go], ids=lambda part: part.name)
+@pytest.mark.parametrize("part", [part for part in ALL if part.go], ids=lambda part: part.name)
 def test_the_modules_are_pinned_to_the_version_of_the_table(part: Part) -> None:
     text = (part.folder / "go.mod").read_text()
     pinned = dict(re.findall(r"^\s*(?:require )?(\S+) (v\S+)", text, re.MULTILINE))
@@ -74,7 +75,7 @@ def test_the_modules_are_pinned_to_the_version_of_the_table(part: Part) -> None:
 
 
 def test_the_toolchain_is_the_newest_that_a_part_asks_for() -> None:
-    texts = [(part.folder / "go.mod").read_text() for part in PARTS if part.go]
+    texts = [(part.folder / "go.mod").read_text() for part in ALL if part.go]
     lines = [re.search(r"^go (\d+)\.(\d+)\.(\d+)$", text, re.MULTILINE) for text in texts]
     assert max(tuple(map(int, line.groups())) for line in lines if line) == toolchain.NEEDED
     assert all(lines)
@@ -82,6 +83,34 @@ def test_the_toolchain_is_the_newest_that_a_part_asks_for() -> None:
 
 def test_every_folder_of_sources_belongs_to_a_part() -> None:
     assert {path.name for path in PARTS_FOLDER.iterdir()} == set(BY_NAME)
+
+
+def test_flannel_asks_for_nothing_that_a_lab_does_not_build_anyway() -> None:
+    assert CNI_PARTS["flannel"] == ()
+    assert not {"cilium", "helm"} & {part.name for part in PARTS}
+
+
+def test_a_module_in_a_parts_folder_is_part_of_what_it_is_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_module, "PARTS_FOLDER", tmp_path)
+    part = BY_NAME["cilium"]
+    inner = tmp_path / "cilium" / "inner" / "go.mod"
+    inner.parent.mkdir(parents=True)
+    inner.write_text("module one")
+    before = part.fingerprint()
+    inner.write_text("module two")
+    assert part.fingerprint() != before
+
+
+def test_a_folder_is_shared_whole_and_without_what_an_earlier_one_had(tmp_path: Path) -> None:
+    cache, source = Cache(tmp_path / "cache"), tmp_path / "source"
+    (source / "lib").mkdir(parents=True)
+    (source / "lib" / "old.h").write_text("old")
+    cache.share_copy(source, "cilium/bpf")
+    (source / "lib" / "old.h").rename(source / "lib" / "new.h")
+    cache.share_copy(source, "cilium/bpf")
+    assert [path.name for path in (cache.share / "cilium/bpf/lib").iterdir()] == ["new.h"]
 
 
 def test_kubernetes_says_its_version() -> None:

@@ -56,6 +56,29 @@ def test_a_created_lab_is_found_again() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_labs_network_is_kept() -> None:
+    made = state.create("one", [], "cilium")
+    assert made.cni == "cilium"
+    assert state.load("one") == made
+
+
+@pytest.mark.usefixtures("home")
+def test_a_lab_of_before_there_was_a_choice_is_on_flannel() -> None:
+    made = state.create("one", [])
+    (made.folder / "lab.json").write_text('{"name": "one", "index": 0}')
+    assert state.load("one") == made
+    assert made.cni == "flannel"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_record_with_a_network_nobody_knows_is_broken() -> None:
+    made = state.create("one", [])
+    (made.folder / "lab.json").write_text('{"name": "one", "index": 0, "cni": "ether"}')
+    with pytest.raises(KubeceptionError, match="no network is called 'ether'"):
+        state.load("one")
+
+
+@pytest.mark.usefixtures("home")
 def test_a_second_lab_gets_the_next_index() -> None:
     assert [state.create(name, []).index for name in ("one", "two")] == [0, 1]
 
