@@ -39,7 +39,7 @@ demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its n
 
 clean: ## end the lab and remove what was made here; the parts stay cached
 	if [ -x $(KUBECEPTION) ]; then $(KUBECEPTION) lab down; fi
-	rm -rf $(VENV) build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json
+	rm -rf $(VENV) build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json conformance-*.json
 
 ##@ Test
 
@@ -63,6 +63,9 @@ fault: packages venv ## a fault at each request of a tenant's life; prints how m
 
 e2e: packages venv ## tenants with virtual machines, in a lab of their own; what is marked slow, too
 	$(IN_LAB) $(BIN)/pytest -m "" tests/e2e
+
+conformance: packages venv ## specs of Kubernetes' own suite that need no node, in a tenant that is in DEPTH clusters; default 1
+	$(BIN)/python -m tests.conformance $(if $(DEPTH),--depth $(DEPTH)) $(if $(KUBECEPTION_LAB),--lab $(KUBECEPTION_LAB))
 
 bench: packages venv ## measure against the running lab; prints a table, writes bench-*.json
 	$(BIN)/python -m tests.bench
@@ -115,4 +118,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e bench scale lint type manifests golden screens reference transcript docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration fault e2e conformance bench scale lint type manifests golden screens reference transcript docs venv packages

@@ -40,6 +40,8 @@ class Part:
     """File or folder of the module → path below the cache's share folder."""
     c: Mapping[str, str] = field(default_factory=dict)
     """Static C program → its only source file."""
+    tests: Mapping[str, str] = field(default_factory=dict)
+    """Program that is a Go package's tests → the package, which is a tool of go.mod, too."""
     cgo: bool = False
     ldflags: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -61,6 +63,8 @@ class Part:
     def fingerprint(self) -> str:
         """Changes whenever another build or another release would come out."""
         facts = {key: value for key, value in asdict(self).items() if key != "disk"}
+        if not self.tests:
+            del facts["tests"]  # what was built before there were any is as good as it was
         identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for source in sorted(self.folder.rglob("*")):
             if source.is_file():

@@ -269,6 +269,24 @@ PARTS = (
     ),
     Part(name="metrics-server", version=METRICS_SERVER, disk=1.0, binaries=("metrics-server",)),
 )
+"""What a lab is made of."""
+
+CONFORMANCE = Part(
+    name="conformance",
+    version=KUBERNETES,
+    disk=2.5,
+    binaries=("e2e.test", "ginkgo"),
+    tests={"e2e.test": "k8s.io/kubernetes/test/e2e"},
+    downloads=(
+        Download(
+            f"https://dl.k8s.io/release/{KUBERNETES}/kubernetes-test-linux-amd64.tar.gz",
+            f"https://dl.k8s.io/release/{KUBERNETES}/kubernetes-test-linux-amd64.tar.gz.sha256",
+            archived("kubernetes/test/bin/", "e2e.test", "ginkgo"),
+        ),
+    ),
+    ldflags=kubernetes_version_flags(),
+)
+"""The tests of Kubernetes itself and what runs many of them at once: for who asks for them, and in no lab."""
 
 CNI_PARTS: Mapping[Cni, tuple[Part, ...]] = {
     "flannel": (),

@@ -15,11 +15,11 @@ import pytest
 from kubeception.errors import KubeceptionError
 from kubeception.lab import parts
 from kubeception.lab.part import Cache, Download, Part
-from kubeception.lab.parts import PARTS, Source, obtain
+from kubeception.lab.parts import CONFORMANCE, PARTS, Source, obtain
 from kubeception.lab.release import Releases, UnavailableError
 from tests.reports import Recorder
 
-PUBLISHED = tuple(part for part in PARTS if part.downloads)
+PUBLISHED = tuple(part for part in (*PARTS, CONFORMANCE) if part.downloads)
 
 
 class Quiet(SimpleHTTPRequestHandler):

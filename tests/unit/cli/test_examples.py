@@ -68,7 +68,7 @@ def test_a_documented_command_can_be_typed(line: str) -> None:
     if program == "kubeception":
         parse(rest)
     elif program == "make":
-        assert set(rest) <= TARGETS
+        assert {word for word in rest if "=" not in word} <= TARGETS
     else:
         assert program in OTHERS
 

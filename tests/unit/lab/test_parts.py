@@ -7,10 +7,10 @@ import pytest
 from kubeception.errors import KubeceptionError, UsageError
 from kubeception.lab import part as part_module, parts, toolchain
 from kubeception.lab.part import PARTS_FOLDER, Cache, Part
-from kubeception.lab.parts import CNI_PARTS, PARTS, Source, copied, need_disk
+from kubeception.lab.parts import CNI_PARTS, CONFORMANCE, PARTS, Source, copied, need_disk
 from tests.reports import Recorder
 
-ALL = (*PARTS, *(part for parts in CNI_PARTS.values() for part in parts))
+ALL = (*PARTS, *(part for parts in CNI_PARTS.values() for part in parts), CONFORMANCE)
 BY_NAME = {part.name: part for part in ALL}
 
 
@@ -21,6 +21,12 @@ def tools(part: Part) -> list[str]:
     if block:
         return block[1].split()
     return re.findall(r"^tool (\S+)$", text, re.MULTILINE)
+
+
+def commands(part: Part) -> list[str]:
+    """Those of them that are programs; the others' tests are."""
+    assert set(part.tests.values()) <= set(tools(part))
+    return [path for path in tools(part) if path not in part.tests.values()]
 
 
 def built_name(path: str) -> str:
@@ -50,8 +56,8 @@ def test_no_two_parts_bring_the_same_binary() -> None:
 
 @pytest.mark.parametrize("part", ALL, ids=lambda part: part.name)
 def test_the_build_makes_exactly_the_binaries_of_the_table(part: Part) -> None:
-    built = [built_name(path) for path in tools(part)] if part.go else []
-    made = {part.renames.get(name, name) for name in built} | set(part.c)
+    built = [built_name(path) for path in commands(part)] if part.go else []
+    made = {part.renames.get(name, name) for name in built} | set(part.c) | set(part.tests)
     assert made == set(part.binaries)
 
 
@@ -68,7 +74,7 @@ def test_the_release_brings_exactly_the_binaries_of_the_table(part: Part) -> Non
 def test_the_modules_are_pinned_to_the_version_of_the_table(part: Part) -> None:
     text = (part.folder / "go.mod").read_text()
     pinned = dict(re.findall(r"^\s*(?:require )?(\S+) (v\S+)", text, re.MULTILINE))
-    for tool in tools(part):
+    for tool in part.tests.values() or tools(part):
         module = max((name for name in pinned if f"{tool}/".startswith(f"{name}/")), key=len)
         assert pinned[module] == part.version
     assert (part.folder / "go.sum").stat().st_size > 0
@@ -144,6 +150,13 @@ def test_a_part_whose_binary_changed_or_went_is_not_held(tmp_path: Path) -> None
     (cache.bin / "etcdctl").unlink()
     assert not cache.holds(part)
     assert cache.lacks(part) == ["bin/etcdctl"]
+
+
+def test_a_cache_from_before_parts_had_tests_is_as_good() -> None:
+    part = Part(name="none", version="1", binaries=())
+    known = "4130ff906b20ce315e53914651d62a7b2748e0cf8e9ff6e90a77eee5c8d3251a"
+    assert part.fingerprint() == known
+    assert replace(part, tests={"none": "none/tests"}).fingerprint() != known
 
 
 def test_half_a_stamp_is_none(tmp_path: Path) -> None:
