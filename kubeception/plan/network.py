@@ -31,8 +31,10 @@ POD_PREFIX6, SERVICE_PREFIX6 = 56, 112
 """Of a site, its first addresses are for pods: 256 nodes; those of its last subnet are for Services."""
 NODE_PREFIX6: Final = 64
 
-VXLAN_PORT: Final = 8472
-"""Linux's own, between the nodes of a tenant; that of a tenant's tenant is the next one, and so on."""
+VXLAN_PORT: Final = 8473
+"""Between the nodes of a tenant; that of a tenant's tenant is the next one, and so on. Not 8472, which is Linux's own:
+a host on Cilium has its tunnel there, and drops what pods send to it.
+"""
 
 GUEST: Final = ("10.0.2.0/24", "the network a virtual machine sees itself in")
 LINK_LOCAL: Final = ("169.254.0.0/16", "link-local and metadata addresses")

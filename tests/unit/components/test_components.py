@@ -421,6 +421,11 @@ def test_one_family_has_no_word_of_the_other() -> None:
     assert "EnableIPv6" not in network
 
 
+def test_flannel_is_not_at_the_port_where_a_hosts_own_tunnel_may_be() -> None:
+    network = config(plan(), "ConfigMap", "kube-flannel-cfg", "net-conf.json")
+    assert network["Backend"] == {"Type": "vxlan", "Port": 8473}
+
+
 def test_flannel_carries_ipv6_where_the_host_has_it() -> None:
     ctx = plan({"networking": {"ipv6": {}}})
     pods = (*ctx.facts.host.pod_cidrs, "fd00:10:244::/56")
