@@ -106,11 +106,11 @@ def address(lab: Lab, kind: str, name: str, namespace: str = "default") -> str:
     return lab.kubectl("get", kind, name, "-n", namespace, "-o", f"jsonpath={{{path}}}")
 
 
-def inside(lab: Lab, namespace: str, selector: str) -> Place:
+def inside(lab: Lab, namespace: str, selector: str, profile: str = "restricted") -> Place:
     """A shell beside what runs in a pod."""
     listed = lab.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "name")
     pod = listed.split()[0].removeprefix("pod/")
-    shell = ("--image", BUSYBOX, "--container", "shell", "--profile", "restricted", "--quiet")
+    shell = ("--image", BUSYBOX, "--container", "shell", "--profile", profile, "--quiet")
     lab.kubectl("debug", "-n", namespace, pod, *shell, "--", "sleep", "3600")
     running = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
     get = ("get", "pod", pod, "-n", namespace, "-o", running)
@@ -154,7 +154,7 @@ def test_a_tenant_has_the_ways_it_lives_by_and_no_others(
     mine, other = (names.control_plane_namespace(uids[name], name) for name in NAMES)
     machines, others = (names.nodes_namespace(uids[name], name) for name in NAMES)
     of_a_machine = f"{names.PROVIDER_LABEL}=pod"
-    machine = inside(guarded, machines, of_a_machine)
+    machine = inside(guarded, machines, of_a_machine, "general")
     control = inside(guarded, mine, f"{names.COMPONENT_LABEL}=control-plane")
     etcd = inside(guarded, mine, f"{names.COMPONENT_LABEL}=etcd")
     listed = (
