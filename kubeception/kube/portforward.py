@@ -61,9 +61,9 @@ class PortForward:
             except ApiError:
                 return  # the other end sees a closed connection, as it would without a tunnel
             with closing(remote):
-                back = threading.Thread(target=_pump, args=(remote, local), daemon=True)
+                back = threading.Thread(target=bring, args=(remote, local), daemon=True)
                 back.start()
-                _pump(local, remote)
+                send(local, remote)
                 back.join()
 
     def _reach(self) -> socket.socket:
@@ -99,11 +99,29 @@ class PortForward:
         return remote
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Carry octets until the source ends, then tell the sink."""
+def send(local: socket.socket, remote: socket.socket) -> None:
+    """Carry octets there until the local end has no more, then say so."""
     with suppress(OSError):
-        while data := source.recv(CHUNK):
-            sink.sendall(data)
-    for end in (source, sink):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+        while data := local.recv(CHUNK):
+            remote.sendall(data)
+    with suppress(OSError):
+        remote.shutdown(socket.SHUT_WR)
+
+
+def bring(remote: socket.socket, local: socket.socket) -> None:
+    """Carry octets back until there are no more; on to their end, too, where nobody takes them any longer.
+
+    Whoever writes them, a thread of the websocket's library, dies of a connection that is closed before it knows.
+    """
+    taken = True
+    with suppress(OSError):
+        while data := remote.recv(CHUNK):
+            if not taken:
+                continue
+            try:
+                local.sendall(data)
+            except OSError:
+                taken = False
+                remote.shutdown(socket.SHUT_WR)
+    with suppress(OSError):
+        local.shutdown(socket.SHUT_RDWR)
