@@ -229,7 +229,7 @@ def hand_over(
     from kubeception.engine.link import answers
     from kubeception.kube.client import Cluster
 
-    name = "/".join((*host.path, report.cluster.name))
+    name = host.path_of(report.cluster.name)
     document = engine.context().pki.admin_kubeconfig(name)
     with Cluster(document, f"tenant cluster {name}", connect_seconds=REACH_SECONDS) as tenant:
         inside = report.cluster.spec.exposure.type == "ClusterIP"

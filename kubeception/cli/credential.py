@@ -7,7 +7,6 @@ gets the one that was issued last while it is good; after that the host is asked
 import json
 import os
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,10 +28,8 @@ def hand_out(host: "Host", cluster: "TenantCluster", document: dict[str, Any]) -
     from kubeception.kube.kubeconfig import Origin, default_paths, merge
 
     searched = host.kubeconfig or os.pathsep.join(str(p.absolute()) for p in default_paths())
-    called, namespace = (
-        "/".join((*host.path, cluster.name)),
-        host.outer_namespace or cluster.namespace,
-    )
+    called = host.path_of(cluster.name)
+    namespace = host.outer_namespace or cluster.namespace
     words = (called, "--namespace", namespace, "--context", host.context)
     plug_in = {
         "apiVersion": API_VERSION,
@@ -96,12 +93,11 @@ def kept(file: Path, now: datetime) -> str:
 
 def keep(file: Path, text: str) -> None:
     """Keep it, for its owner alone; those that are no good any more go."""
+    from kubeception.kube.kubeconfig import write_text
+
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = datetime.now(UTC)
     for other in file.parent.glob("*.json"):
         if not kept(other, now):
             other.unlink(missing_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    Path(draft).replace(file)
+    write_text(file, text)

@@ -5,13 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kubeception.cli.options import (
-    DURATION,
-    HostArgs,
-    examples,
-    host_options,
-    name_argument,
-)
+from kubeception.cli.options import DURATION, HostArgs, examples, host_options, name_argument
 
 if TYPE_CHECKING:
     from kubeception.cli.host import Host
@@ -81,7 +75,7 @@ class Doomed:
     @property
     def title(self) -> str:
         """Its path."""
-        return "/".join((*self.host.path, self.cluster["metadata"]["name"]))
+        return self.host.path_of(self.cluster["metadata"]["name"])
 
     @property
     def uid(self) -> str:

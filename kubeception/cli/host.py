@@ -54,6 +54,10 @@ class Host:
             return f"{namespace}/{name}"
         return f"{self.outer.place(self.namespace, self.name)}/{name}"
 
+    def path_of(self, name: str) -> str:
+        """The path of a tenant of it, as commands take it."""
+        return "/".join((*self.path, name))
+
     @property
     def title(self) -> str:
         """What a person calls it."""
@@ -85,8 +89,8 @@ def enter(host: Host, namespace: str, name: str, seconds: float = ENTER_SECONDS)
     try:
         _, tenant = reach(engine, seconds)
     except WaitTimeoutError as error:
-        path = "/".join((*host.path, name))
-        raise HostUnreachableError(error.message, hint=f"kubeception doctor {path}") from None
+        hint = f"kubeception doctor {host.path_of(name)}"
+        raise HostUnreachableError(error.message, hint=hint) from None
     uid = found["metadata"]["uid"]
     return Host(tenant, host.kubeconfig, host.context, host, namespace, name, uid)
 

@@ -22,8 +22,15 @@ def usual(host: Host, args: "SpecArgs") -> "SpecArgs":
 
 def provider_of_parent(host: Host, namespace: str) -> str | None:
     """What the nodes are of a cluster that is made only because others shall be in it: pods where that is allowed."""
-    labels = (host.cluster.get("Namespace", namespace) or {}).get("metadata", {}).get("labels", {})
-    return "pod" if labels.get(names.ALLOW_POD_NODES) == "true" else None
+    return "pod" if _allowed(host, namespace) else None
+
+
+def _allowed(host: Host, namespace: str) -> bool:
+    """Whether nodes of the tenants there may be pods."""
+    from kubeception.plan.facts import bears
+
+    found = host.cluster.get("Namespace", namespace)
+    return found is not None and bears(found, names.ALLOW_POD_NODES)
 
 
 def _runs_machines(cluster: "Cluster") -> bool:
@@ -79,7 +86,6 @@ def furnish(host: Host, pools: "Sequence[NodePool]", image: str | None) -> None:
 def allow(host: Host, pools: "Sequence[NodePool]") -> None:
     """Let nodes be pods where some are asked for."""
     for namespace in {pool.namespace for pool in pools if pool.spec.provider == "pod"}:
-        found = host.cluster.get("Namespace", namespace) or {"metadata": {}}
-        if found["metadata"].get("labels", {}).get(names.ALLOW_POD_NODES) != "true":
+        if not _allowed(host, namespace):
             patch = {"metadata": {"labels": {names.ALLOW_POD_NODES: "true"}}}
             host.cluster.patch("Namespace", namespace, patch)

@@ -211,10 +211,15 @@ def edit(path: Path, change: Callable[[Document], None]) -> None:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a kubeconfig, whole or not at all, readable by its owner only."""
+    write_text(path, yaml.safe_dump(dict(document), sort_keys=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for what is text already."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
-            yaml.safe_dump(dict(document), file, sort_keys=False)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -86,7 +86,9 @@ class Shop(World):
         )
 
     def events(self, name: str) -> list[str]:
-        found = self.tenant.list("Event", SPACE)
+        """What we said of it: kube-apiserver's repair of addresses speaks of Services too."""
+        fields = f"reportingComponent={names.FIELD_MANAGER}"
+        found = self.tenant.list("Event", SPACE, fields=fields)
         return sorted(e["reason"] for e in found if e["involvedObject"]["name"] == name)
 
 
