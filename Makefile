@@ -64,6 +64,9 @@ fault: packages venv ## a fault at each request of a tenant's life; prints how m
 e2e: packages venv ## tenants with virtual machines, in a lab of their own; what is marked slow, too
 	$(IN_LAB) $(BIN)/pytest -m "" tests/e2e
 
+attacks: packages venv ## what hostile tenants try: a table of what was held off, and what comes through unguarded
+	$(BIN)/python -m pytest -p tests.attacks -m attack tests
+
 conformance: packages venv ## specs of Kubernetes' own suite that need no node, in a tenant that is in DEPTH clusters; default 1
 	$(BIN)/python -m tests.conformance $(if $(DEPTH),--depth $(DEPTH)) $(if $(KUBECEPTION_LAB),--lab $(KUBECEPTION_LAB))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kubeception import names
 from kubeception.api.reasons import Reason
+from kubeception.components import admission
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
@@ -13,10 +14,9 @@ from kubeception.plan.facts import Key, Object
 from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
 from kubeception.plan.secret import opaque
-from kubeception.plan.versions import STATIC_POLICIES, WITHOUT_PORTWORX, minor
+from kubeception.plan.versions import WITHOUT_PORTWORX, minor
 
 FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
-GUARDS = ("admission.yaml", "policies.yaml")
 READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
 ENCRYPTION_SECRET = "encryption"
 
@@ -30,12 +30,13 @@ class ControlPlane(Component):
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
         audited = ctx.spec.control_plane.audit.level != "None"
-        guarded = minor(ctx.spec.version) >= STATIC_POLICIES
-        files = (*FILES, *["audit-policy.yaml"] * audited, *GUARDS * guarded)
+        guarded = admission.has_policies(ctx.spec.version)
+        files = (*FILES, *["audit-policy.yaml"] * audited, *[admission.POLICIES] * guarded)
         data = {
             file: document(ctx.manifest(f"control-plane/{file}.j2", api_port=API_PORT))
             for file in files
         }
+        data[admission.FILE] = document(admission.configuration(ctx.spec.version))
         yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
         yield _encryption(ctx)
         yield from ctx.pki.leaves(*READERS)
@@ -47,6 +48,7 @@ class ControlPlane(Component):
             tunnel_port=TUNNEL_PORT,
             etcd=cluster_ip(ctx.facts, ctx.namespace, ETCD_SERVICE),
             issuer=f"https://{ctx.id}.{names.GROUP}",
+            admission=admission,
         )
         if audited:
             policy = "/etc/kubernetes/audit-policy.yaml"
@@ -56,11 +58,8 @@ class ControlPlane(Component):
                 {"audit-log-path": "-", "audit-policy-file": policy},
             )
         if guarded:
-            guards = {
-                "admission-control-config-file": "/etc/kubernetes/admission.yaml",
-                "feature-gates": "ManifestBasedAdmissionControlConfig=true",
-            }
-            set_args(deployment, "kube-apiserver", guards)
+            gate = {"feature-gates": "ManifestBasedAdmissionControlConfig=true"}
+            set_args(deployment, "kube-apiserver", gate)
         if minor(ctx.spec.version) < WITHOUT_PORTWORX:
             unregistered = {"feature-gates": "InTreePluginPortworxUnregister=true"}
             set_args(deployment, "kube-controller-manager", unregistered)

@@ -115,14 +115,20 @@ class Options:
 
 
 def host_prerequisites() -> list[Object]:
-    """The CustomResourceDefinitions, the PriorityClass of control planes, deletion protection, bounds of storage."""
+    """The CustomResourceDefinitions, the PriorityClass of control planes, and policies that hold whoever asks."""
+    policies = (
+        ("deletion-protection", names.PROTECTION_POLICY),
+        ("service", names.SERVICE_POLICY),
+        ("storage", names.STORAGE),
+    )
     return [
         *definitions(),
         manifest("install/priority-class.yaml.j2", {}),
-        _manifest("deletion-protection-policy", name=names.PROTECTION_POLICY),
-        _manifest("policy-binding", name=names.PROTECTION_POLICY),
-        _manifest("storage-policy", name=names.STORAGE),
-        _manifest("policy-binding", name=names.STORAGE),
+        *(
+            _manifest(template, name=name)
+            for policy, name in policies
+            for template in (f"{policy}-policy", "policy-binding")
+        ),
         _rbac("cluster-role", names.STORAGE, rules=[*STORAGE_RULES]),
     ]
 

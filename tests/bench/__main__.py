@@ -21,7 +21,7 @@ from tests.bench import memory
 from tests.bench.api import Api
 from tests.bench.figures import Figure, save, table
 from tests.bench.network import BALANCED, latency, rate, servers
-from tests.bench.tenant import PROBE, Tenant, moment, ready_nodes, until, usable
+from tests.bench.tenant import PROBE, Tenant, boot_seconds, moment, ready_nodes, until, usable
 from tests.commands import all_commands
 from tests.e2e.conftest import Lab
 from tests.e2e.owned import owned
@@ -52,6 +52,7 @@ def all_figures() -> dict[str, Figure]:
         "proportional": Figure("idle control plane, proportional memory", "MiB"),
         "delete": Figure("delete without workers, to namespaces gone", "s", 10),
         "node": Figure("VirtualMachine object to Ready node", "s", 60),
+        "boot": Figure("start of that machine's kernel to its kubelet's", "s", 25),
         "delete_node": Figure("delete with a worker, to namespaces gone", "s"),
         "pod_node": Figure("pod object to Ready node", "s", 5),
         "grow": Figure("scale 1 to 3 pod nodes, to all Ready", "s"),
@@ -174,7 +175,8 @@ class Bench:
         tenant.appear()
         kind = f"/apis/kubevirt.io/v1/namespaces/{tenant.nodes_namespace}/virtualmachines"
         machines = until(lambda: self.host.get(kind))["items"]
-        nodes = until(lambda: tenant.api(self._node).get("/api/v1/nodes"))["items"]
+        api = tenant.api(self._node)
+        nodes = until(lambda: api.get("/api/v1/nodes"))["items"]
         ready = [
             moment(condition["lastTransitionTime"])
             for condition in nodes[0]["status"]["conditions"]
@@ -182,6 +184,7 @@ class Bench:
         ]
         made = moment(machines[0]["metadata"]["creationTimestamp"])
         self.figures["node"].take((ready[0] - made).total_seconds())
+        self.figures["boot"].take(boot_seconds(api))
         self.delete(tenant, self.figures["delete_node"])
 
     def pod_nodes(self) -> None:

@@ -5,7 +5,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kubeception import names
 from kubeception.engine.observe import is_ready
@@ -28,6 +28,29 @@ PROBE = {
     },
 }
 """A Deployment that asks whether the controllers work; its pod needs no node for that."""
+TICKS: Final = 100
+"""Of the kernel's clock in a second, as /proc counts (USER_HZ, proc_pid_stat(5))."""
+BOOT = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "boot"},
+    "spec": {
+        "restartPolicy": "Never",
+        "hostPID": True,
+        "hostNetwork": True,
+        "containers": [
+            {
+                "name": "boot",
+                "image": "docker.io/library/busybox:1.36",
+                "command": ["sh", "-c"],
+                "args": [
+                    "cut -d ' ' -f 22 /proc/$(busybox pidof kubelet)/stat > /dev/termination-log"
+                ],
+            }
+        ],
+    },
+}
+"""A pod that reads how long after its kernel a node's kubelet began."""
 
 
 def until(look: Callable[[], T | None], seconds: float = 300, pause: float = 0.05) -> T:
@@ -130,6 +153,19 @@ def ready_nodes(api: Api) -> set[str]:
     """The nodes that are Ready."""
     found = api.get("/api/v1/nodes") or {"items": []}
     return {node["metadata"]["name"] for node in found["items"] if is_ready(node)}
+
+
+def boot_seconds(api: Api) -> float:
+    """Seconds from the start of a node's kernel to that of its kubelet."""
+    pods = "/api/v1/namespaces/default/pods"
+    until(lambda: api.post(pods, BOOT))
+
+    def ended() -> str | None:
+        pod = api.get(f"{pods}/boot") or {}
+        statuses = pod.get("status", {}).get("containerStatuses", ())
+        return next((s["state"].get("terminated", {}).get("message") for s in statuses), None)
+
+    return int(until(ended)) / TICKS
 
 
 def moment(stamp: str) -> datetime:

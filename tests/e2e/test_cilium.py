@@ -1,7 +1,7 @@
 """A lab on Cilium: what a NetworkPolicy forbids doesn't happen, and a tenant has the ways it lives by and no others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -147,8 +147,12 @@ def test_a_tenants_pods_work_across_its_machines(tenants: list[Tenant]) -> None:
         assert tenant.kubectl("logs", name) == "started\n"
 
 
+@pytest.mark.attack("A15", control="within")
 def test_a_tenant_has_the_ways_it_lives_by_and_no_others(
-    guarded: Lab, client: Place, tenants: list[Tenant]
+    guarded: Lab,
+    client: Place,
+    tenants: list[Tenant],
+    record_property: Callable[[str, object], None],
 ) -> None:
     uids = {tenant.name: uid_of(guarded, tenant.name) for tenant in tenants}
     mine, other = (names.control_plane_namespace(uids[name], name) for name in NAMES)
@@ -215,6 +219,7 @@ def test_a_tenant_has_the_ways_it_lives_by_and_no_others(
         "a client: its etcd": (client, data, 2379),
         "a client: its machine": (client, kubelet, 10250),
     }
+    record_property("cases", len(walls))
     assert [name for name, (at, to, port) in ways.items() if not at.reaches(to, port)] == []
     assert [name for name, (at, to, port) in walls.items() if at.reaches(to, port)] == []
     for namespace in (mine, other, machines, others):

@@ -157,6 +157,7 @@ def test_what_goes_in_the_tenant_goes_in_the_host(shop: Shop) -> None:
     assert shop.host.get("NetworkPolicy", "load-balancers", shop.namespace) is None
 
 
+@pytest.mark.attack("A12")
 def test_nothing_a_tenant_says_comes_to_the_host_but_what_is_meant_to(shop: Shop) -> None:
     shop.ready_machines(1)
     evil = {
@@ -219,6 +220,7 @@ def test_a_machine_that_is_to_go_no_longer_answers(shop: Shop) -> None:
     assert len(shop.vms()) == 2
 
 
+@pytest.mark.attack("A08")
 def test_as_many_as_are_allowed_and_the_oldest_of_them(shop: Shop) -> None:
     shop.ready_machines(1)
     shop.offer(limit=1)

@@ -224,6 +224,7 @@ def other(value: Any) -> Any:
     return "driftsss"  # base64 too
 
 
+@pytest.mark.attack("A20")
 @pytest.mark.parametrize("harm", [change, unlabel, delete])
 def test_what_was_rendered_comes_back(kept: Kept, harm: Any) -> None:
     sides = kept.rendered()
@@ -271,6 +272,7 @@ def await_repair(cluster: Cluster, expected: dict[Key, Repaired], patience: floa
     return [" ".join(key) for key in expected]
 
 
+@pytest.mark.attack("A09")
 def test_a_tenants_own_objects_wake_nobody(kept: Kept) -> None:
     before = kept.passes
     assert before

@@ -10,14 +10,18 @@ import ssl
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -49,6 +53,9 @@ TUNNEL: Final = "No agent available"
 NOWHERE: Final = "no-url-is-dialled"
 WITHOUT_POLICIES: Final = "v1.35.4"
 PATIENCE_SECONDS: Final = 20.0
+FLOOD: Final = 4000
+"""Events: more than what is let in at once and, until they are written, by and by."""
+WAYS: Final = 8
 
 
 class Refused(Exception):  # noqa: N818 - what happened
@@ -344,16 +351,27 @@ def aggregated_api(attacker: Attacker) -> None:
     again(attacker, attempt)
 
 
-URLS = (validating_by_url, mutating_by_url, turned_to_url, conversion_by_url)
-TUNNELLED = (
-    validating_by_service,
-    conversion_by_service,
-    nodes_proxy,
-    pods_proxy,
-    services_proxy,
-    kubelet,
-    aggregated_api,
+Attack = Callable[[Attacker], None]
+URLS: Final[dict[Attack, str]] = dict.fromkeys(
+    (validating_by_url, mutating_by_url, turned_to_url, conversion_by_url), "A02"
 )
+TUNNELLED: Final[dict[Attack, str]] = {
+    validating_by_service: "A02",
+    conversion_by_service: "A02",
+    nodes_proxy: "A01",
+    pods_proxy: "A01",
+    services_proxy: "A01",
+    kubelet: "A01",
+    aggregated_api: "A03",
+}
+
+
+def cases(attacks: Mapping[Attack, str], *, control: bool = False) -> list[Any]:
+    """Each as a test of its own."""
+    return [
+        pytest.param(attack, id=attack.__name__, marks=pytest.mark.attack(which, control=control))
+        for attack, which in attacks.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -409,39 +427,35 @@ def older(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiSe
         yield server
 
 
-def named(attack: Callable[[Attacker], None]) -> str:
-    return attack.__name__
-
-
-@pytest.mark.parametrize("attack", [*URLS, *TUNNELLED], ids=named)
+@pytest.mark.parametrize("attack", cases({**URLS, **TUNNELLED}, control=True))
 def test_without_guards_the_attack_comes_through(
-    unguarded: ApiServer, victim: Victim, address: str, attack: Callable[[Attacker], None]
+    unguarded: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
     attack(Attacker(unguarded, victim, address))
     assert victim.heard > 0
 
 
-@pytest.mark.parametrize("attack", URLS, ids=named)
+@pytest.mark.parametrize("attack", cases(URLS))
 def test_what_is_called_by_url_is_refused(
-    guarded: ApiServer, victim: Victim, address: str, attack: Callable[[Attacker], None]
+    guarded: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
     with pytest.raises(Refused, match="not by URL"):
         attack(Attacker(guarded, victim, address))
     assert victim.heard == 0
 
 
-@pytest.mark.parametrize("attack", URLS, ids=named)
+@pytest.mark.parametrize("attack", cases(URLS))
 def test_without_policies_nothing_is_dialled_by_url(
-    older: ApiServer, victim: Victim, address: str, attack: Callable[[Attacker], None]
+    older: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
     with pytest.raises(Refused, match=NOWHERE):
         attack(Attacker(older, victim, address))
     assert victim.heard == 0
 
 
-@pytest.mark.parametrize("attack", TUNNELLED, ids=named)
+@pytest.mark.parametrize("attack", cases(TUNNELLED))
 def test_everything_else_goes_through_the_tunnel(
-    guarded: ApiServer, victim: Victim, address: str, attack: Callable[[Attacker], None]
+    guarded: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
     with pytest.raises(Refused, match=TUNNEL):
         attack(Attacker(guarded, victim, address))
@@ -463,25 +477,56 @@ def profile(attacker: Attacker) -> None:
     attacker.ask("GET", "/debug/pprof/goroutine?debug=1")
 
 
-SETTINGS = {external_ips: "external IPs", louder_log: "404", profile: "404"}
+def flood(attacker: Attacker) -> None:
+    """As many Events as some connections take."""
+    asked = urlsplit(attacker.server.kubeconfig["clusters"][0]["cluster"]["server"])
+    context = ssl.create_default_context(cafile=attacker.server.folder / "serving.crt")
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    event = {
+        "metadata": {"generateName": "flood-"},
+        "involvedObject": {"namespace": "default"},
+        "reason": "Flood",
+    }
+
+    def pour(_: int) -> None:
+        with closing(HTTPSConnection(asked.hostname or "", asked.port, context=context)) as way:
+            for _ in range(FLOOD // WAYS):
+                way.request("POST", "/api/v1/namespaces/default/events", json.dumps(event), headers)
+                answer = way.getresponse()
+                text = answer.read().decode()
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise Refused(f"{answer.status}: {text}")
+
+    with ThreadPoolExecutor(WAYS) as pool:
+        list(pool.map(pour, range(WAYS)))
 
 
-@pytest.mark.parametrize("attack", SETTINGS, ids=named)
+SETTINGS: Final[dict[Attack, str]] = {
+    external_ips: "A12",
+    louder_log: "A09",
+    profile: "A09",
+    flood: "A08",
+}
+SAID: Final[dict[Attack, str]] = {
+    external_ips: "external IPs",
+    louder_log: "404",
+    profile: "404",
+    flood: "429",
+}
+
+
+@pytest.mark.parametrize("attack", cases(SETTINGS, control=True))
 def test_without_guards_the_setting_is_taken(
-    unguarded: ApiServer, victim: Victim, address: str, attack: Callable[[Attacker], None]
+    unguarded: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
     attack(Attacker(unguarded, victim, address))
 
 
-@pytest.mark.parametrize(("attack", "why"), SETTINGS.items(), ids=map(named, SETTINGS))
+@pytest.mark.parametrize("attack", cases(SETTINGS))
 def test_what_only_harms_is_refused(
-    guarded: ApiServer,
-    victim: Victim,
-    address: str,
-    attack: Callable[[Attacker], None],
-    why: str,
+    guarded: ApiServer, victim: Victim, address: str, attack: Attack
 ) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=SAID[attack]):
         attack(Attacker(guarded, victim, address))
 
 
@@ -489,6 +534,7 @@ POLICIES: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpoli
 POLICY: Final = "no-urls.kubeception.static.k8s.io"
 
 
+@pytest.mark.attack("A20")
 def test_the_policies_are_in_nobodys_reach(
     guarded: ApiServer, victim: Victim, address: str
 ) -> None:

@@ -212,6 +212,7 @@ def signers_of(made: World, file: Path) -> set[str]:
     return found
 
 
+@pytest.mark.attack("A05")
 @pytest.mark.parametrize(
     ("signer", "subject", "ca"),
     [
@@ -297,6 +298,7 @@ def tunnel(made: World, authority: Path) -> Iterator[tuple[str, int]]:
         yield listening(agents)
 
 
+@pytest.mark.attack("A07", control="within")
 def test_what_is_signed_opens_no_etcd(mine: World) -> None:
     stolen = signed(mine, CLIENT, "kube-apiserver")
     genuine = mine.own("kube-apiserver", "etcd-client")
@@ -307,6 +309,7 @@ def test_what_is_signed_opens_no_etcd(mine: World) -> None:
         assert accepts(etcd, mine.ca("etcd"), stolen), "with one CA for both it would"
 
 
+@pytest.mark.attack("A04", control="within")
 def test_what_is_signed_joins_no_tunnel(mine: World, sibling: World) -> None:
     stolen = signed(mine, CLIENT, "konnectivity-agent")
     genuine = mine.own("konnectivity-agent", "tunnel")
@@ -322,6 +325,7 @@ def test_what_is_signed_joins_no_tunnel(mine: World, sibling: World) -> None:
 HEADERS: Final = {"X-Remote-User": "somebody-else", "X-Remote-Group": "system:masters"}
 
 
+@pytest.mark.attack("A05", control="within")
 def test_what_is_signed_speaks_for_nobody_else(
     mine: World, tmp_path_factory: pytest.TempPathFactory, etcd: str
 ) -> None:
@@ -336,6 +340,7 @@ def test_what_is_signed_speaks_for_nobody_else(
     assert "system:masters" in found["groups"], "with one CA for both it would"
 
 
+@pytest.mark.attack("A05", control="within")
 def test_a_certificate_is_of_no_use_at_a_sibling(
     mine: World, sibling: World, tmp_path_factory: pytest.TempPathFactory, etcd: str
 ) -> None:
@@ -357,6 +362,7 @@ def token(made: World) -> str:
     return subprocess.run(kubectl, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.attack("A06", control="within")
 def test_a_token_is_of_no_use_at_a_sibling(
     mine: World, sibling: World, tmp_path_factory: pytest.TempPathFactory, etcd: str
 ) -> None:

@@ -214,6 +214,7 @@ def test_a_tenant_that_was_made_without_an_operator_is_taken_over(
     assert [o["metadata"]["uid"] for o in admin.list("Secret", spaces(admin, tenant)[0])] == keys
 
 
+@pytest.mark.attack("A26")
 def test_the_operator_sees_nothing_of_others(operator: Cluster) -> None:
     for kind, where in (
         ("Secret", ""),
@@ -287,18 +288,29 @@ def answer(do: Callable[[Cluster], object], who: Cluster) -> str:
     return ""
 
 
-def test_policies_stop_what_rights_allow(admin: Cluster, operator: Cluster, tenant: str) -> None:
+@pytest.mark.attack("A26")
+def test_policies_stop_what_rights_allow(
+    admin: Cluster,
+    operator: Cluster,
+    tenant: str,
+    record_property: Callable[[str, object], None],
+) -> None:
     admin.apply(namespace("kc-foreign"))
     found = {
         what: answer(do, operator) for what, do in trespasses(admin, tenant, "kc-foreign").items()
     }
+    record_property("cases", len(found))
     assert [what for what, said in found.items() if "denied request" not in said] == []
     with pytest.raises(ApiError, match="forbidden"):
         operator.list("Secret", "kube-system")
 
 
+@pytest.mark.attack("A26", control=True)
 def test_without_the_policies_all_of_it_would_succeed(
-    admin: Cluster, operator: Cluster, tenant: str
+    admin: Cluster,
+    operator: Cluster,
+    tenant: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """The control run: the test above fails when the policies do nothing."""
     for kind in ("namespaces", "role-bindings"):
@@ -306,13 +318,42 @@ def test_without_the_policies_all_of_it_would_succeed(
     admin.apply(namespace("kc-another"))  # what ends here would be refused to nobody
     eventually(lambda: operator.apply(binding("kube-system")))
     eventually(lambda: operator.list("Secret", "kube-system"))
-    for what, trespass in trespasses(admin, tenant, "kc-another").items():
-        if "kube-system a tenant's" not in what:
-            eventually(lambda trespass=trespass: trespass(operator))  # type: ignore[misc]
+    trespassed = trespasses(admin, tenant, "kc-another")
+    del trespassed["call kube-system a tenant's"]
+    for trespass in trespassed.values():
+        eventually(lambda trespass=trespass: trespass(operator))  # type: ignore[misc]
+    record_property("cases", len(trespassed))
     for where in ("kube-system", *spaces(admin, tenant)):
         admin.delete("RoleBinding", "thief", where)
         admin.delete("RoleBinding", "thief-of-disks", where)
     admin.delete("Namespace", "mine")
+
+
+FOREIGN = (
+    {"externalIPs": ["198.51.100.1"], "ports": [{"port": 443}]},
+    {"loadBalancerIP": "198.51.100.1", "type": "LoadBalancer", "ports": [{"port": 443}]},
+    {"externalName": "kubernetes.default", "type": "ExternalName"},
+)
+"""Services that take, ask for, or stand for what is another's."""
+
+
+def service(space: str, **spec: Any) -> Object:
+    meta = {"name": "thief", "namespace": space}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
+
+
+@pytest.mark.attack("A12", control="within")
+@pytest.mark.parametrize("spec", FOREIGN, ids=lambda spec: next(iter(spec)))
+def test_no_service_of_a_tenants_namespace_means_anothers_address(
+    admin: Cluster, tenant: str, spec: dict[str, Any]
+) -> None:
+    asked = [service(space, **spec) for space in spaces(admin, tenant)]
+    for obj in asked:
+        refusal = "Services in namespaces of tenants"
+        until_refused(lambda obj=obj: admin.apply(obj, dry_run=True), refusal)  # type: ignore[misc]
+    for space in spaces(admin, tenant):
+        assert admin.apply(service(space, ports=[{"port": 443}]), dry_run=True)
+    assert admin.apply(service("default", **spec), dry_run=True), "elsewhere nobody minds"
 
 
 def eventually(do: Callable[[], object], tries: int = 100) -> None:

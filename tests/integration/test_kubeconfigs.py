@@ -238,6 +238,7 @@ def test_a_merged_context_can_be_a_host_in_turn(tenant: Tenant) -> None:
     assert said["status"]["userInfo"]["username"] == "kubernetes-admin"
 
 
+@pytest.mark.attack("A10")
 def test_a_merged_context_runs_nothing_of_the_folder_one_is_in(
     tenant: Tenant, tmp_path: Path
 ) -> None:

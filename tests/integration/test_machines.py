@@ -268,6 +268,7 @@ def test_a_node_that_somebody_else_changed_is_not_ready_before_it_was_told(
     assert nodes.UNINITIALIZED not in [taint["key"] for taint in taints]
 
 
+@pytest.mark.attack("A17")
 def test_a_node_is_told_what_its_machine_is_and_its_token_goes(world: World) -> None:
     machine = world.ready_machine()
     node = world.node(machine)
@@ -287,6 +288,7 @@ def test_a_node_is_told_what_its_machine_is_and_its_token_goes(world: World) -> 
     assert world.step().writes == 0
 
 
+@pytest.mark.attack("A18")
 def test_others_nodes_are_left_alone(world: World) -> None:
     world.join("somebody-elses")
     before = world.node("somebody-elses")
@@ -746,6 +748,7 @@ def expires(world: World, machine: str) -> timedelta:
     return datetime.fromisoformat(said) - world.clock()
 
 
+@pytest.mark.attack("A17")
 def test_a_token_ends_soon_and_is_renewed_while_its_machine_may_join(world: World) -> None:
     world.scale(1)
     world.step(2)

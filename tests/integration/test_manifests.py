@@ -76,6 +76,7 @@ def test_pods_of_the_host_are_within_restricted(namespaced: Cluster, pod: Object
     namespaced.apply(pod, dry_run=True)
 
 
+@pytest.mark.attack("A21")
 @pytest.mark.parametrize(
     "change",
     [

@@ -245,6 +245,7 @@ def test_without_its_manifest_the_network_stays_and_somebody_is_told(owner: Owne
     assert owner.tenant.get("DaemonSet", owner.name, owner.name)
 
 
+@pytest.mark.attack("A11")
 def test_nothing_of_it_comes_to_the_host_and_no_label_of_the_config_map_counts(
     owner: Owner,
 ) -> None:

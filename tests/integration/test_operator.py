@@ -348,6 +348,7 @@ class Silence:
         self._server.server_close()
 
 
+@pytest.mark.attack("A10")
 def test_a_tenant_whose_api_never_answers_blocks_no_other(
     tenants: Tenants, host_server: ApiServer, tmp_path: Path
 ) -> None:

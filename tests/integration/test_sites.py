@@ -290,6 +290,7 @@ def test_a_machine_on_its_way_keeps_its_token_while_it_can_not_be_seen(remote: R
     assert remote.vms() == [machine]
 
 
+@pytest.mark.attack("A10")
 def test_a_dead_infra_cluster_holds_up_no_other_pool(remote: Remote) -> None:
     remote.ask(1)
     remote.step(2)
@@ -304,6 +305,7 @@ def test_a_dead_infra_cluster_holds_up_no_other_pool(remote: Remote) -> None:
     assert remote.condition("Ready") == ("False", "InfraUnreachable")
 
 
+@pytest.mark.attack("A10")
 def test_an_infra_cluster_that_is_silent_takes_little_time(remote: Remote) -> None:
     machines = remote.ready_machines(1)
     with remote.passes() as engine:
@@ -357,6 +359,7 @@ def test_a_secret_that_is_taken_away_takes_no_machine(remote: Remote) -> None:
     assert remote.condition("Ready") == ("True", "Ready")
 
 
+@pytest.mark.attack("A10")
 def test_what_a_secret_may_not_say_is_said_and_nothing_secret(remote: Remote) -> None:
     document = remote.infra.kubeconfig()
     document["users"][0]["user"] |= {"token": "se cret\n", "exec": {"command": "/bin/sh"}}
@@ -369,6 +372,7 @@ def test_what_a_secret_may_not_say_is_said_and_nothing_secret(remote: Remote) ->
     assert remote.vms() == []
 
 
+@pytest.mark.attack("A10")
 def test_the_hosts_own_addresses_are_not_dialled(remote: Remote) -> None:
     remote.give(remote.infra.kubeconfig("localhost"))
     remote.ask(1)
@@ -378,6 +382,7 @@ def test_the_hosts_own_addresses_are_not_dialled(remote: Remote) -> None:
     assert remote.vms() == []
 
 
+@pytest.mark.attack("A21")
 def test_nobody_is_dialled_whom_no_administrator_allowed(remote: Remote) -> None:
     allow(remote.host, None)
     remote.ask(1)
@@ -497,6 +502,7 @@ def test_the_end_of_a_tenant_needs_no_secret(remote: Remote) -> None:
     assert remote.events("FinalizersCleared")
 
 
+@pytest.mark.attack("A11")
 def test_others_machines_are_not_ours(remote: Remote) -> None:
     """The infra cluster names whatever it likes: what isn't named like a machine of the pool is none."""
     remote.ask(0)

@@ -129,6 +129,7 @@ def test_a_machine_joins_and_is_given_back(owner: Owner, box: Box, user: str) ->
         assert not box.file("/etc/kubernetes/join.yaml").exists()
 
 
+@pytest.mark.attack("A10")
 def test_another_host_key_than_the_recorded_one_is_an_error(owner: Owner, box: Box) -> None:
     box.file("/etc/refuse").touch()  # so that it is looked at more than once
     owner.ask()
@@ -141,6 +142,7 @@ def test_another_host_key_than_the_recorded_one_is_an_error(owner: Owner, box: B
     box.file("/etc/refuse").unlink(missing_ok=True)
 
 
+@pytest.mark.attack("A10")
 def test_a_machine_with_another_key_than_the_pinned_one_is_told_nothing(
     owner: Owner, box: Box
 ) -> None:

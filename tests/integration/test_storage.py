@@ -200,6 +200,7 @@ def test_an_offer_that_is_withdrawn_ends_for_what_is_new(store: Store) -> None:
     assert store.in_host() == ALL_OF_IT, "what serves the volumes there are stays"
 
 
+@pytest.mark.attack("A13", control="within")
 @pytest.mark.parametrize("asked", [KEPT_BACK, "", None])
 def test_the_host_keeps_volumes_to_the_offered_classes_whoever_asks(
     store: Store, asked: str | None
@@ -213,6 +214,7 @@ def test_the_host_keeps_volumes_to_the_offered_classes_whoever_asks(
     assert store.host.apply(claim(store.control_plane, asked), dry_run=True)
 
 
+@pytest.mark.attack("A13")
 def test_without_classes_there_is_no_volume(store: Store) -> None:
     store.step()
     for asked in (OFFERED, "", None):
@@ -220,6 +222,7 @@ def test_without_classes_there_is_no_volume(store: Store) -> None:
         refused(lambda body=body: store.host.apply(body, dry_run=True), "not offered")  # type: ignore[misc]
 
 
+@pytest.mark.attack("A13", control="within")
 def test_a_drivers_disk_is_empty_at_first(store: Store, host_server: ApiServer) -> None:
     store.ask(*CLASSES)
     store.step()
@@ -261,6 +264,7 @@ def rights(server: ApiServer, account: tuple[str, str], namespace: str) -> set[s
     return {" ".join(line.split()) for line in said.splitlines()[1:]}
 
 
+@pytest.mark.attack("A13")
 def test_the_drivers_account_may_do_that_and_nothing_more(
     store: Store, host_server: ApiServer
 ) -> None:
@@ -286,6 +290,7 @@ def _plain(line: str) -> str:
     return f"{base}.{group}/{sub or late} {' '.join(sorted(verbs.strip('[]').split()))}"
 
 
+@pytest.mark.attack("A13")
 def test_with_its_token_the_driver_makes_disks_and_reaches_nothing_else(
     store: Store, host_server: ApiServer
 ) -> None:

@@ -114,6 +114,7 @@ def rendered(name: str, spec: Any, pool: Any) -> int:
     return len(objects)
 
 
+@pytest.mark.attack("A21")
 @settings(max_examples=EXAMPLES)
 @given(names, clusters, pools)
 def test_a_spec_is_rendered_or_refused_by_its_field(name: str, spec: Any, pool: Any) -> None:
@@ -288,6 +289,7 @@ def test_a_bad_kubeconfig_is_named(name: str, tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.attack("A21")
 def test_no_process_is_started_by_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A kubeconfig may name programs; only a person's own is ever used."""
     started: list[object] = []

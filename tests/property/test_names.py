@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given, strategies as st
 
 from kubeception import names
@@ -16,6 +17,7 @@ def test_namespaces_are_dns_labels(uid: str, name: str) -> None:
         assert DNS_LABEL.fullmatch(namespace)
 
 
+@pytest.mark.attack("A11")
 @given(
     one=st.tuples(st.uuids().map(str), CLUSTER_NAMES),
     other=st.tuples(st.uuids().map(str), CLUSTER_NAMES),

@@ -29,6 +29,7 @@ def test_public_keys_are_taken_as_they_are(line: str) -> None:
     assert data.ssh_authorized_keys == (line,)
 
 
+@pytest.mark.attack("A21")
 @pytest.mark.parametrize(
     "line",
     [

@@ -36,11 +36,13 @@ def row(name: str = "acme", status: str = "Ready") -> Row:
     return Row(name, (name, status, "x"), obj)
 
 
+@pytest.mark.attack("A25")
 def test_control_characters_of_others_never_reach_the_terminal() -> None:
     assert clean("a\x1b[31mred\x07\u202e\tb\nc") == "a�[31mred��\tb\nc"
     assert flat("a\x1b[2J\n  b") == "a�[2J b"
 
 
+@pytest.mark.attack("A25")
 @pytest.mark.parametrize("output", ["table", "wide", "json", "yaml", "name"])
 def test_no_form_of_a_listing_prints_a_control_character(
     output: str, capsys: pytest.CaptureFixture[str]

@@ -460,11 +460,20 @@ def test_policies_are_on_the_disk_of_versions_that_read_them() -> None:
     newest, older = plan(), plan({"version": "v1.35.4"})
     found = config(newest, "ConfigMap", "control-plane", "admission.yaml")
     assert "/etc/kubernetes/policies" in str(found)
-    assert flags(newest)["admission-control-config-file"] == "/etc/kubernetes/admission.yaml"
     assert flags(newest)["feature-gates"] == "ManifestBasedAdmissionControlConfig=true"
-    assert not {"admission-control-config-file", "feature-gates"} & flags(older).keys()
-    held = find(everything(older), "ConfigMap", "control-plane")["data"]
-    assert not {"admission.yaml", "policies.yaml"} & held.keys()
+    assert "feature-gates" not in flags(older)
+    found = config(older, "ConfigMap", "control-plane", "admission.yaml")
+    assert "/etc/kubernetes/policies" not in str(found)
+    assert "policies.yaml" not in find(everything(older), "ConfigMap", "control-plane")["data"]
+
+
+@pytest.mark.parametrize("version", ["v1.34.4", "v1.35.4", "v1.36.3"])
+def test_events_are_limited_in_each_version(version: str) -> None:
+    made = plan({"version": version})
+    assert flags(made)["admission-control-config-file"] == "/etc/kubernetes/admission.yaml"
+    assert "EventRateLimit" in flags(made)["enable-admission-plugins"].split(",")
+    found = config(made, "ConfigMap", "control-plane", "admission.yaml")
+    assert found["plugins"][0]["name"] == "EventRateLimit"
 
 
 def test_no_version_has_a_volume_plugin_that_dials_what_a_storage_class_names() -> None:

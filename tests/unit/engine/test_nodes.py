@@ -60,6 +60,7 @@ def test_the_machines_own_request_is_approved() -> None:
     assert nodes.objection(csr(usages=[*USAGES, "key encipherment"]), MACHINE) == ""
 
 
+@pytest.mark.attack("A18")
 @pytest.mark.parametrize(
     ("request_", "why"),
     [
@@ -84,6 +85,7 @@ def test_any_other_request_is_not(request_: dict[str, Any], why: str) -> None:
     assert why in nodes.objection(request_, MACHINE)
 
 
+@pytest.mark.attack("A18")
 def test_rubbish_is_an_objection_and_no_crash() -> None:
     request = csr()
     for rubbish in (

@@ -50,6 +50,7 @@ def test_a_client_certificate_serves_as_well() -> None:
     assert reduced(whole(user=pair), "it")["users"][0]["user"] == pair
 
 
+@pytest.mark.attack("A10")
 @pytest.mark.parametrize(
     ("cluster", "user", "said"),
     [
@@ -99,6 +100,7 @@ def test_what_is_no_kubeconfig_is_not_repeated(text: str) -> None:
     assert problems(text) == "is not a kubeconfig"
 
 
+@pytest.mark.attack("A10")
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=9),
@@ -130,6 +132,7 @@ def test_a_name_is_resolved_once_and_its_certificate_still_counts(
     assert found["tls-server-name"] == "infra.example.org"
 
 
+@pytest.mark.attack("A10")
 def test_one_forbidden_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     addresses(monkeypatch, "198.51.100.7", "10.96.0.1")
     with pytest.raises(SpecError, match=r"10\.96\.0\.1 is one of the host cluster's own"):

@@ -42,6 +42,7 @@ def test_a_cluster_that_is_nobodys_tenant_has_nothing_above_it() -> None:
     assert parse(None) == ()
 
 
+@pytest.mark.attack("A22")
 @pytest.mark.parametrize(
     "text",
     [
@@ -59,5 +60,6 @@ def test_what_a_tenants_administrator_made_unreadable_says_nothing(text: str) ->
     assert parse(written(text)) == ()
 
 
+@pytest.mark.attack("A22")
 def test_only_so_much_is_read() -> None:
     assert len(parse(written(json.dumps([{}] * 10_000)))) == DEEPEST

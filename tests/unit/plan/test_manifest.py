@@ -120,6 +120,7 @@ def test_there_may_be_so_many_objects_and_no_more() -> None:
     assert "at most 256" in read(a="---\n".join(many)).problems[0]
 
 
+@pytest.mark.attack("A21")
 @given(st.text(alphabet="-*&!{}[]:,abk \n'\"|>%@`#?", max_size=60))
 def test_whatever_is_written_there_is_read_or_said(text: str) -> None:
     found = read(a=text)
