@@ -30,6 +30,8 @@ from tests.e2e.tenant import tenant_in
 COMMAND = str(Path(sys.executable).with_name("kubeception"))
 SETTLED = 90
 """Seconds after which a control plane counts as idle."""
+WIDE = (3, 8)
+"""Tenants of a tenant, and all that these have."""
 MIB = 1 << 20
 
 
@@ -66,6 +68,10 @@ def all_figures() -> dict[str, Figure]:
         "depth_3": Figure("the same in the second, by the first", "x", 1.5),
         "level": Figure("memory of a level without anything in it", "MiB"),
         "deep_latency": Figure("answer of the API at depth 3, by that at 1", "x"),
+        "chain": Figure("five clusters, each in the one before, by one command", "s"),
+        "tree": Figure("twelve clusters, 1 with 3 with 8 without nodes", "s"),
+        "drawn": Figure("tree of those", "s"),
+        "cascade": Figure("delete --cascade of those", "s"),
         "owned": Figure("pool of a booted machine over SSH, to Ready node", "s"),
     }
 
@@ -226,6 +232,24 @@ class Bench:
         self.figures["deep_latency"].take(far / near)
         self.run("delete", first, "--cascade")
 
+    def forest(self) -> None:
+        """As deep as five, and as wide as twelve."""
+        self._made += 1
+        first = f"bench-{os.getpid()}-{self._made}"
+        pods = ("--provider=pod", "--no-merge")
+        chain = "/".join((first, *"bcde"))
+        self.figures["chain"].take(self.run("create", chain, "--parents", *pods))
+        self.run("delete", first, "--cascade")
+        took = self.run("create", first, *pods)
+        for number in range(WIDE[0]):
+            took += self.run("create", f"{first}/c{number}", *pods)
+        for number in range(WIDE[1]):
+            path = f"{first}/c{number % WIDE[0]}/d{number}"
+            took += self.run("create", path, "--workers=0", *pods)
+        self.figures["tree"].take(took)
+        self.figures["drawn"].take(self.run("tree", first))
+        self.figures["cascade"].take(self.run("delete", first, "--cascade"))
+
     def said(self, *args: str) -> str:
         """What a command prints."""
         return subprocess.run(
@@ -300,6 +324,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=3, help="virtual machines; default 3")
     parser.add_argument("--pods", type=int, default=5, help="tenants with pod nodes; default 5")
     parser.add_argument("--trees", type=int, default=3, help="three levels each; default 3")
+    parser.add_argument("--forests", type=int, default=1, help="five deep, twelve wide; default 1")
     parser.add_argument("--owned", type=int, default=1, help="machines over SSH; default 1")
     parser.add_argument("--networks", type=int, default=1, help="pairs of machines; default 1")
     parser.add_argument("--lab", default="lab", help="name of the lab; default lab")
@@ -338,6 +363,7 @@ def main() -> None:
                 (args.workers, bench.worker),
                 (args.pods, bench.pod_nodes),
                 (args.trees, bench.nested),
+                (args.forests, bench.forest),
                 (args.owned, partial(bench.owned, lab)),
                 (args.networks, partial(bench.network, lab)),
             ):
