@@ -159,6 +159,14 @@ def worker_pool(cluster: str) -> str:
     return f"{cluster[: CLUSTER_NAME_LIMIT - 17].rstrip('-')}-{digest(cluster)}-workers"
 
 
+def control_plane_pool(cluster: str) -> str:
+    """What the machines of a control plane are called, were they a NodePool."""
+    name = f"{cluster}-control-plane"
+    if len(name) <= CLUSTER_NAME_LIMIT:
+        return name
+    return f"{cluster[: CLUSTER_NAME_LIMIT - 23].rstrip('-')}-{digest(cluster)}-control-plane"
+
+
 def machine(pool: str, unique: bytes) -> str:
     """The name of a machine and of its node; `unique` is random."""
     return f"{pool}-{unique.hex()}"

@@ -24,6 +24,7 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.POD_REFUSED: f"An admission policy or webhook of the host refuses it. {LOOK}",
     Reason.MACHINE_NOT_STARTED: "Mend what the message names: room on a host node, or the machine's image. "
     "kubeception events NAME shows more.",
+    Reason.MACHINE_LOST: "Do as the message says; with one machine, what the cluster held is lost.",
     Reason.DRAIN_BLOCKED: "Let the PodDisruptionBudget or the pod that the message names allow it, or wait.",
     Reason.TOO_MANY_UNHEALTHY: "Mend what the message names: network, image, host. A higher health.maxUnhealthy "
     "of the NodePool has them replaced all the same.",

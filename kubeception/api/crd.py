@@ -143,6 +143,46 @@ RETAINABLE: Final = rule(
     " || self.datastore.storage != 'Ephemeral'",
     "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain",
 )
+MACHINES: Final = (
+    "has(self.controlPlane) && has(self.controlPlane.provider)"
+    " && self.controlPlane.provider == 'kubevirt'"
+)
+IN_MACHINES: Final = [
+    rule(
+        f"!({MACHINES}) || (self.datastore.storage == 'Auto' && self.datastore.size == '1Gi'"
+        " && !has(self.datastore.storageClassName))",
+        "datastore: with controlPlane.provider kubevirt it is on the machines' own disks; nothing can be chosen",
+    ),
+    rule(
+        f"!({MACHINES}) || self.deletionPolicy == 'Delete'",
+        "deletionPolicy Retain: with controlPlane.provider kubevirt the disks go with the machines",
+    ),
+    rule(
+        f"!({MACHINES}) || !has(self.networking.ipv6)",
+        "networking.ipv6: not with controlPlane.provider kubevirt",
+    ),
+    rule(
+        f"!({MACHINES}) || self.storage.classes.size() == 0",
+        "storage.classes: not with controlPlane.provider kubevirt",
+    ),
+    rule(
+        f"!({MACHINES}) || self.version == oldSelf.version",
+        "the version of a control plane in machines can't be changed: make a new cluster of that version",
+    ),
+]
+COUNTABLE: Final = [
+    rule(
+        "!has(self.provider) || self.provider == 'kubevirt' || (self.replicas == 1 && !has(self.kubevirt))",
+        "replicas, kubevirt: are for provider kubevirt",
+    ),
+    rule("!has(self.replicas) || self.replicas != 2", "replicas: 1 or 3"),
+    rule(
+        "self.provider == oldSelf.provider && self.replicas == oldSelf.replicas"
+        " && has(self.kubevirt) == has(oldSelf.kubevirt)"
+        " && (!has(self.kubevirt) || self.kubevirt == oldSelf.kubevirt)",
+        "provider, replicas and kubevirt of a control plane that runs can't be changed",
+    ),
+]
 ALLOWED_ARGS: Final = rule(
     f"self.all(arg, arg in {sorted(API_SERVER_ARGS)})",
     f"only these may be set: {', '.join(sorted(API_SERVER_ARGS))}",
@@ -298,8 +338,9 @@ DEFINITIONS: Final = (
             Column("Message", READY_MESSAGE, "What it waits for", wide=True),
         ),
         rules={
-            "": [RETAINABLE, NAMED_APART],
+            "": [RETAINABLE, NAMED_APART, *IN_MACHINES],
             "version": VERSION_RULES,
+            "controlPlane": COUNTABLE,
             "controlPlane.apiServer.extraArgs": [ALLOWED_ARGS],
             "networking": [immutable("networking"), APART, MANIFEST, ONE_SOURCE_OF_NAMES],
             "networking.ipv6": [APART],

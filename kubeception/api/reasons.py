@@ -58,6 +58,11 @@ class Reason(StrEnum):
         Actor.HOST,
         "The host doesn't start a worker's machine.",
     )
+    MACHINE_LOST = (
+        "MachineLost",
+        Actor.OWNER,
+        "A machine of the control plane ended, and with it its disk and its part of the datastore.",
+    )
     DRAIN_BLOCKED = (
         "DrainBlocked",
         Actor.OWNER,

@@ -6,7 +6,7 @@ and the errors of a bad spec come out of them. Unknown keys are errors.
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -171,11 +171,50 @@ class ApiServer(Model):
         return value
 
 
-class ControlPlane(Model):
-    """The tenant's control plane, which runs as pods of the host."""
+class ControlPlaneMachines(Model):
+    """The virtual machines of a control plane."""
 
+    cpus: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=2, description="How many CPUs each has."
+    )
+    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] = Field(
+        default="3Gi", description="How much memory each has, etcd's included."
+    )
+
+
+class ControlPlane(Model):
+    """The tenant's control plane: pods of the host, or virtual machines of it, which kubeadm makes one.
+
+    All but `audit` and `apiServer` can't be changed.
+    """
+
+    provider: Literal["pod", "kubevirt"] = Field(
+        default="pod",
+        description="What it runs in: pods of the host (pod), or virtual machines of it (kubevirt), with etcd on "
+        "their own disks.",
+        validate_default=True,
+    )
+    replicas: Annotated[int, Field(ge=1, le=3)] = Field(
+        default=1, description="How many machines it is, with provider kubevirt: 1 or 3."
+    )
+    kubevirt: ControlPlaneMachines | None = Field(default=None, alias="kubevirt")
     audit: Audit = Audit()
     api_server: ApiServer = ApiServer()
+
+    @property
+    def in_machines(self) -> bool:
+        """Whether it is machines, and not pods of the host."""
+        return self.provider == "kubevirt"
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.in_machines and self.replicas == 2:
+            raise ValueError("replicas: 1 or 3; of two etcd members none may fail")
+        if not self.in_machines and self.replicas != 1:
+            raise ValueError("replicas: is for provider kubevirt; with provider pod it is 1")
+        if not self.in_machines and self.kubevirt is not None:
+            raise ValueError("kubevirt: the provider is pod: options of another one mean nothing")
+        return self
 
 
 class Datastore(Model):
@@ -436,6 +475,24 @@ class TenantClusterSpec(Model):
         "without which it can't be read, and the tenant's volumes of its host in that of its machines; "
         "all else goes.",
     )
+
+    @model_validator(mode="after")
+    def _possible_in_machines(self) -> Self:
+        found = list(self._not_in_machines()) if self.control_plane.in_machines else []
+        if found:
+            raise ValueError(f"controlPlane.provider kubevirt: {'; '.join(found)}")
+        return self
+
+    def _not_in_machines(self) -> Iterator[str]:
+        """What is asked for that a control plane in machines can't give."""
+        if self.datastore != Datastore():
+            yield "datastore: is etcd on the machines' own disks, of which nothing can be chosen"
+        if self.deletion_policy == "Retain":
+            yield "deletionPolicy Retain: the machines' disks go with them"
+        if self.networking.ipv6 is not None:
+            yield "networking.ipv6: its machines have IPv4 addresses only"
+        if self.storage.classes:
+            yield "storage.classes: the driver's controller needs a control plane in pods"
 
     @model_validator(mode="after")
     def _named_apart(self) -> Self:

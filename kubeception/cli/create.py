@@ -60,13 +60,19 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @click.option("--memory", metavar="SIZE", help="Memory of each node, such as 2Gi.")
     @click.option(
+        "--control-plane",
+        type=click.Choice(["pod", "vm"]),
+        help="What its control plane is: pods of the host, or virtual machines of it. [default: pod]",
+    )
+    @click.option(
         "--exposure",
         type=click.Choice(["NodePort", "ClusterIP", "LoadBalancer"]),
         help="How its API server is reached.",
     )
     @wraps(command)
     def wrapped(**options: Any) -> R:
-        keys = ("file", "sets", "workers", "version", "provider", "cpus", "memory", "exposure")
+        keys = ("file", "sets", "workers", "version", "provider", "cpus", "memory")
+        keys += ("control_plane", "exposure")
         return command(spec={key: options.pop(key) for key in keys}, **options)
 
     return wrapped
@@ -77,6 +83,7 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
         "create acme --workers 2 --cpus 2 --memory 4Gi",
         "create acme -f acme.yaml",
         "create acme --provider pod",
+        "create acme --control-plane vm --workers 2 --wait 30m",
         "create acme --set datastore.storage=Ephemeral --workers 0",
         "create acme/team/test --parents",
     )
@@ -168,7 +175,7 @@ def write(host: "Host", args: "SpecArgs", image: str | None, progress: "Progress
                 hint=f"`kubeception delete {name}` brings that to its end; then create it.",
             )
         wanted: Wanted = load(args if there else usual(host, args), there, pools)
-        preflight(cluster, wanted.pools)
+        preflight(cluster, wanted.pools, wanted.cluster)
         furnish(host, wanted.pools, image)
         known = {
             (p["kind"], p["metadata"]["name"]): p for p in (*pools, *([there] if there else ()))

@@ -70,10 +70,18 @@ def logs(
     from kubeception.cli.host import connect
     from kubeception.cli.output import clean
     from kubeception.cli.tenant import find
-    from kubeception.errors import NotFoundError
+    from kubeception.cli.tree import in_machines
+    from kubeception.errors import NotFoundError, UsageError
 
     cluster = connect(host).cluster
-    namespace = spaces(find(cluster, host.namespace, name))[0]
+    tenant = find(cluster, host.namespace, name)
+    if in_machines(tenant):
+        raise UsageError(
+            f"the control plane of {name} is in virtual machines, where it is pods of the cluster itself",
+            hint=f"`kubectl logs --namespace kube-system` with its kubeconfig, or `kubeception nodes {name}` and "
+            "`kubeception console` of one of them.",
+        )
+    namespace = spaces(tenant)[0]
     owner, container = COMPONENTS[component]
     pod = newest_pod(cluster, namespace, owner)
     if pod is None:

@@ -54,13 +54,21 @@ def manifests(cluster: Any, pools: Any) -> Any:
 
 
 def machine_manifests(ctx: "PlanContext") -> Any:
-    """The machines of all pools."""
+    """The machines of all pools, and those of a control plane of machines."""
     from kubeception import names
+    from kubeception.components.machines import machine_bootstrap
     from kubeception.engine.machines import new_token
+    from kubeception.plan import control_plane
     from kubeception.plan.bootstrap import node_bootstrap
     from kubeception.plan.site import site_of
     from kubeception.providers import provider
 
+    if own := control_plane.pool_of(ctx):
+        for member in control_plane.members(ctx):
+            token = new_token(ctx) if member.index else ""
+            boot = machine_bootstrap(ctx, own, member, token)
+            for obj in provider(own.spec.provider).render(ctx, own, member.name, boot):
+                yield "host", "control-plane", obj
     for pool in ctx.pools:
         for _ in range(pool.spec.replicas):
             machine = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))

@@ -19,6 +19,7 @@ from kubeception.api.v1alpha1 import (
     parse_pool,
 )
 from kubeception.errors import SpecError, UsageError
+from kubeception.plan.control_plane import TAKEN, taken
 from kubeception.plan.site import problems as unreachable
 from kubeception.plan.versions import check_version
 
@@ -41,6 +42,7 @@ class SpecArgs:
     provider: str | None = None
     cpus: int | None = None
     memory: str | None = None
+    control_plane: str | None = None
     exposure: str | None = None
 
 
@@ -110,6 +112,9 @@ def load(
                 )
         made_pools = [pool for pool in parsed_pools if pool is not None]
         problems.found += unreachable(parsed.spec.exposure, made_pools)
+        problems.found += [
+            f"NodePool {pool.name}: {TAKEN}" for pool in made_pools if taken(parsed, pool)
+        ]
     if problems.found or parsed is None:
         raise SpecError(problems.found, what=f"the spec of {name or 'the cluster'}")
     return Wanted(parsed, tuple(filter(None, parsed_pools)))
@@ -161,6 +166,9 @@ def _override(base: Document, args: SpecArgs, problems: Problems) -> None:
         return
     if args.version:
         spec["version"] = args.version if args.version.startswith("v") else f"v{args.version}"
+    if args.control_plane:
+        kind = {"vm": "kubevirt"}.get(args.control_plane, args.control_plane)
+        _set(spec, ["controlPlane", "provider"], kind)
     if args.exposure:
         _set(spec, ["exposure", "type"], args.exposure)
     for text in args.sets:

@@ -157,13 +157,20 @@ def of_cluster(host: "Cluster", tenant: "Object") -> Branch:
     version = status.get("version") or tenant["spec"].get("version", "")
     pools = pools_of(host, meta["namespace"], meta["name"])
     inside = Inside()
-    if any(map(wanted, pools)) or status.get("nodes"):
+    if any(map(wanted, pools)) or status.get("nodes") or in_machines(tenant):
         inside = look_into(host, tenant)
     use = use_of(host, tenant)
     children = [
         of_pool(pool, version, inside.nodes.get(pool["metadata"]["name"], ()), use)
         for pool in pools
     ]
+    of_pools = {pool["metadata"]["name"] for pool in pools}
+    for (
+        pool,
+        nodes,
+    ) in inside.nodes.items():  # those of the control plane, or of a pool that is gone
+        if pool not in of_pools:
+            children += [replace(node, use=use.get(node.name, Use())) for node in nodes]
     ready, own = condition(tenant, "Ready"), use.pop("", Use())
     said = "" if ready.get("status") == "True" else ready.get("message", "")
     return Branch(
@@ -201,6 +208,11 @@ def of_pool(
         use=sum((node.use for node in used), Use()),
         children=used,
     )
+
+
+def in_machines(tenant: "Object") -> bool:
+    """Whether its control plane is machines, which are nodes of it."""
+    return bool(tenant["spec"].get("controlPlane", {}).get("provider") == "kubevirt")
 
 
 def wanted(pool: "Object") -> int:

@@ -1,12 +1,15 @@
-"""kube-apiserver, kube-controller-manager, kube-scheduler and the konnectivity server: one pod, one start."""
+"""kube-apiserver, kube-controller-manager, kube-scheduler and the konnectivity server: one pod, one start.
 
-import base64
+Where the control plane is machines, they are made as workers are, and nothing of it is here but how far they are.
+"""
+
 from collections.abc import Iterator, Mapping
 
 from kubeception import names
 from kubeception.api.reasons import Reason
-from kubeception.components import admission
+from kubeception.components import admission, members
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
+from kubeception.components.encryption import encryption_configuration
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
@@ -29,6 +32,8 @@ class ControlPlane(Component):
     title = "Control plane"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
+        if ctx.spec.control_plane.in_machines:
+            return
         audited = ctx.spec.control_plane.audit.level != "None"
         guarded = admission.has_policies(ctx.spec.version)
         files = (*FILES, *["audit-policy.yaml"] * audited, *[admission.POLICIES] * guarded)
@@ -38,7 +43,8 @@ class ControlPlane(Component):
         }
         data[admission.FILE] = document(admission.configuration(ctx.spec.version))
         yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
-        yield _encryption(ctx)
+        encryption = encryption_configuration(ctx).encode()
+        yield opaque(ctx.namespace, ENCRYPTION_SECRET, {"encryption.yaml": encryption})
         yield from ctx.pki.leaves(*READERS)
 
         deployment = ctx.manifest(
@@ -73,6 +79,8 @@ class ControlPlane(Component):
             yield deployment
 
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
+        if ctx.spec.control_plane.in_machines:
+            return members.ready(ctx)
         deployment = seen.get(("Deployment", ctx.namespace, "control-plane"))
         if deployment is None and _comes_too_early(ctx):
             until = Awaited("Pod", _placed)
@@ -96,13 +104,3 @@ def _comes_too_early(ctx: PlanContext) -> bool:
         return False  # nothing, something on paper, or a cluster that has started before
     pod = ctx.seen("Pod", "etcd-0")
     return bool(etcd["spec"].get("volumeClaimTemplates")) and (pod is None or not _placed(pod))
-
-
-def _encryption(ctx: PlanContext) -> Object:
-    """How Secrets are stored: new ones as the first provider says, old ones are read by any of the two."""
-    key = {"name": "key1", "secret": base64.b64encode(ctx.pki.encryption_key).decode("ascii")}
-    providers: list[Object] = [{"secretbox": {"keys": [key]}}, {"identity": {}}]
-    if ctx.spec.encryption.provider == "none":
-        providers.reverse()
-    config = document(ctx.manifest("control-plane/encryption.yaml.j2", providers=providers))
-    return opaque(ctx.namespace, ENCRYPTION_SECRET, {"encryption.yaml": config.encode()})

@@ -19,6 +19,8 @@ class Etcd(Component):
     title = "Datastore"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
+        if ctx.spec.control_plane.in_machines:
+            return
         yield from ctx.pki.leaves("etcd")
         statefulset = ctx.manifest(
             "etcd/statefulset.yaml.j2",
@@ -35,6 +37,8 @@ class Etcd(Component):
         yield statefulset
 
     def ready(self, ctx: PlanContext, seen: Mapping[Key, Object]) -> Readiness:
+        if ctx.spec.control_plane.in_machines:
+            return Readiness.ready("in the machines of the control plane")
         return deployment_ready(seen.get(("StatefulSet", ctx.namespace, "etcd")))
 
 

@@ -18,6 +18,8 @@ class KonnectivityAgent(TenantComponent):
     workload = ("DaemonSet", SYSTEM, "konnectivity-agent")
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
+        if ctx.spec.control_plane.in_machines:
+            return  # it reaches nodes and pods as they reach each other
         pair = ctx.pki.leaf("konnectivity-agent", "tunnel")
         ca = ctx.pki.ca("tunnel").cert
         files = {"tunnel-ca.crt": ca, "tunnel.crt": pair.cert, "tunnel.key": pair.key}

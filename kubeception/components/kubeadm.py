@@ -6,6 +6,8 @@ Upstream: cmd/kubeadm/app/phases/{bootstraptoken,uploadconfig,kubelet} of Kubern
 from collections.abc import Iterator
 from typing import Final
 
+from kubeception.components import machines
+from kubeception.components.kubelet import kubelet_configuration
 from kubeception.components.rbac import (
     bind_cluster_role,
     bind_role,
@@ -24,8 +26,6 @@ PUBLIC: Final = "kube-public"
 TOKENS: Final = group("system:bootstrappers:kubeadm:default-node-token")
 NODES: Final = group("system:nodes")
 CSR_APPROVAL: Final = "system:certificates.k8s.io:certificatesigningrequests"
-MAX_PODS: Final = 110
-"""The kubelet's own default."""
 
 
 class Kubeadm(TenantComponent):
@@ -39,15 +39,16 @@ class Kubeadm(TenantComponent):
         yield from _readable(ctx, SYSTEM, "kubelet-config", "kubeadm:kubelet-config")
         yield from _cluster_info(ctx)
 
-        cluster = ctx.manifest("kubeadm/cluster-configuration.yaml.j2")
-        yield config_map(ctx, SYSTEM, "kubeadm-config", {"ClusterConfiguration": document(cluster)})
-        addresses = 2 ** (32 - ctx.network.node_mask)
-        kubelet = ctx.manifest(
-            # Three addresses of a node's range are not for pods: network, gateway, broadcast.
-            "kubeadm/kubelet-configuration.yaml.j2",
-            max_pods=min(MAX_PODS, addresses - 3),
-        )
-        yield config_map(ctx, SYSTEM, "kubelet-config", {"kubelet": document(kubelet)})
+        cluster = document(_cluster_configuration(ctx))
+        yield config_map(ctx, SYSTEM, "kubeadm-config", {"ClusterConfiguration": cluster})
+        kubelet = document(kubelet_configuration(ctx))
+        yield config_map(ctx, SYSTEM, "kubelet-config", {"kubelet": kubelet})
+
+
+def _cluster_configuration(ctx: PlanContext) -> Object:
+    if ctx.spec.control_plane.in_machines:
+        return machines.cluster_configuration(ctx)
+    return ctx.manifest("kubeadm/cluster-configuration.yaml.j2")
 
 
 def _rights(ctx: PlanContext) -> Iterator[Object]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Final
 
+from kubeception import names
 from kubeception.components.base import Component
+from kubeception.plan import control_plane
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT
 from kubeception.plan.facts import HostFacts, Object
@@ -27,8 +29,12 @@ class NetworkPolicies(Component):
         ports = {"api_port": API_PORT, "tunnel_port": TUNNEL_PORT}
         for namespace in (ctx.namespace, ctx.nodes_namespace):
             yield ctx.manifest("network-policy/deny-all.yaml.j2", namespace=namespace)
-        yield ctx.manifest("network-policy/control-plane.yaml.j2", **ports)
-        yield ctx.manifest("network-policy/etcd.yaml.j2")
+        if pool := control_plane.pool_of(ctx):
+            of = {names.POOL_LABEL: pool.name}
+            yield ctx.manifest("network-policy/api-server.yaml.j2", selector=of, **ports)
+        else:
+            yield ctx.manifest("network-policy/control-plane.yaml.j2", **ports)
+            yield ctx.manifest("network-policy/etcd.yaml.j2")
         machines = ctx.manifest(
             "network-policy/machines.yaml.j2", **ports, forbidden=forbidden(ctx.facts.host)
         )

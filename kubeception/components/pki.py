@@ -28,4 +28,5 @@ class Credentials(Component):
     needs = ("roots", "endpoint")
 
     def objects(self, ctx: PlanContext) -> Iterable[Object]:
-        return ctx.pki.leaves("engine", "konnectivity-agent", "metrics-server")
+        tunnel = [] if ctx.spec.control_plane.in_machines else ["konnectivity-agent"]
+        return ctx.pki.leaves("engine", *tunnel, "metrics-server")

@@ -18,6 +18,7 @@ from kubeception.engine.reconcile import Engine
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
 from kubeception.plan.context import PlanContext
+from kubeception.plan.control_plane import pool_of
 from kubeception.plan.expiry import expiries
 from kubeception.plan.facts import Object
 from kubeception.providers import PROVIDERS
@@ -219,7 +220,9 @@ def _conditions(found: Object, name: str) -> Iterator[Finding]:
 
 
 def _control_plane(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
-    """Its pods in the host."""
+    """Its pods in the host; where it is machines, those are looked at with the others."""
+    if ctx.spec.control_plane.in_machines:
+        return
     pods = engine.host.list("Pod", ctx.namespace)
     claims = engine.host.list("PersistentVolumeClaim", ctx.namespace)
     troubles = [_of_pod(pod, claims, ctx.facts.now, engine.name) for pod in pods]
@@ -318,6 +321,8 @@ def _infra(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
 
 def _nodes(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:
     wanted = sum(pool.spec.replicas for pool in ctx.pools)
+    if own := pool_of(ctx):
+        wanted += own.spec.replicas
     states = engine.machines()
     ready = [state for state in states if state.ready]
     for state in states:

@@ -11,6 +11,7 @@ from kubeception.api.lifecycle import Health, duration
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.components.base import Readiness
+from kubeception.components.machines import machine_bootstrap
 from kubeception.engine import drain, health, nodes, tokens
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.autoscale import autoscale
@@ -21,7 +22,8 @@ from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
 from kubeception.engine.sites import PROVIDER, QUIET_SECONDS, Place, Sites, given_up, release
 from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError, StoppedError
 from kubeception.kube.client import STRATEGIC, Cluster
-from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
+from kubeception.plan import control_plane
+from kubeception.plan.bootstrap import TOKEN_NAMESPACE, Bootstrap, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.site import left_behind, record_of, site_of
@@ -134,6 +136,8 @@ class Machines:
                 self._renew(machine, self.tenant)
             self._approve()
             self._autoscale()
+        if own := control_plane.pool_of(self.ctx):
+            self._control_plane(own)
         for pool in self.ctx.pools:
             with self._of(record_of(pool)):
                 self._scale(pool)
@@ -146,6 +150,11 @@ class Machines:
             self.holds[self.sites.pools[name]] = trouble
             self._look_at(self.ctx.facts.now + timedelta(seconds=QUIET_SECONDS))
         return self.states()
+
+    def _pools(self) -> list[NodePool]:
+        """All pools, and the machines of the control plane as one."""
+        own = control_plane.pool_of(self.ctx)
+        return [*self.ctx.pools, *([own] if own else ())]
 
     def states(self) -> list[MachineState]:
         """How far each machine is."""
@@ -189,7 +198,7 @@ class Machines:
         """Find the machines that fail; without the tenant's API nothing is known of any."""
         if self.tenant is None:
             return
-        now, limits = self.ctx.facts.now, {pool.name: pool.spec.health for pool in self.ctx.pools}
+        now, limits = self.ctx.facts.now, {pool.name: pool.spec.health for pool in self._pools()}
         self.seen = [self._unless_node_gone(machine) for machine in self.seen]
         for machine in self.seen:
             limit, node = limits.get(machine.pool, Health()), self.by_node.get(machine.name)
@@ -300,7 +309,7 @@ class Machines:
     def _renew(self, machine: Machine, tenant: Cluster) -> None:
         """Keep the token of a machine good while that may still join."""
         token = self.tokens.get(machine.name)
-        pool = next((p for p in self.ctx.pools if _is_of(machine, p)), None)
+        pool = next((p for p in self._pools() if _is_of(machine, p)), None)
         awaited = machine.phase in (Phase.PENDING, Phase.RUNNING)
         if token is None or pool is None or not awaited or machine.name in self.failing:
             return
@@ -410,6 +419,8 @@ class Machines:
         """Why nothing is done to the pool's machines; None when it may be."""
         if (site := site_of(pool)) and (trouble := self.sites.troubles.get(site.name)):
             return trouble
+        if control_plane.taken(self.ctx.cluster, pool):
+            return Readiness.waiting(control_plane.TAKEN, Reason.SPEC_REFUSED)
         if pool.spec.paused:
             said = "the pool is paused: none of its machines is added, drained or replaced"
             return Readiness.waiting(said, Reason.PAUSED)
@@ -473,20 +484,28 @@ class Machines:
 
     def _add(self, pool: NodePool, tenant: Cluster) -> None:
         """Make a machine: its token, its user data, itself. What is left of a half-made one is removed later."""
+        name = names.machine(pool.name, self.ctx.keys.random_bytes("machine", 4))
+        token = self._token(pool, name, tenant)
+        self._make(pool, name, node_bootstrap(self.ctx, pool, name, token))
+
+    def _token(self, pool: NodePool, name: str, tenant: Cluster) -> str:
+        """A new bootstrap token for a machine, good for as long as it may take to join."""
         ctx = self.ctx
-        name = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
         token = new_token(ctx)
         until = ctx.facts.now + duration(pool.spec.health.join_timeout)
         expires = _time(tokens.expiry(until, ctx.facts.now))
         tenant.create(token_secret(token, name, expires, {names.MACHINE_LABEL: name}))
         self._look_at(ctx.facts.now + tokens.LIFE / 2)
-        boot = node_bootstrap(ctx, pool, name, token)
-        source = provider(pool.spec.provider)
+        return token
+
+    def _make(self, pool: NodePool, name: str, boot: Bootstrap) -> None:
+        """Write a machine and what it boots with."""
+        ctx, source = self.ctx, provider(pool.spec.provider)
         where = record_of(pool)
         for obj in source.render(ctx, pool, name, boot):
             if obj["kind"] == source.kinds[0]:
                 marks = obj["metadata"].setdefault("annotations", {})
-                marks[names.TEMPLATE_ANNOTATION] = self.templates[pool.name]
+                marks[names.TEMPLATE_ANNOTATION] = template_hash(ctx, pool)
             manager = f"{names.FIELD_MANAGER}/{COMPONENT}"
             with self._at(where) as place:
                 ready = prepare(obj, ctx.labels(COMPONENT))
@@ -494,6 +513,19 @@ class Machines:
             self.seen += [replace(m, site=where) for m in source.machines([made])]
             if not where:
                 self.ctx = replace(self.ctx, facts=self.ctx.facts.with_objects([made]))
+
+    def _control_plane(self, pool: NodePool) -> None:
+        """Make the next machine of the control plane, where one is missing; what there is of them is left alone."""
+        endpoint, known = self.ctx.endpoint, control_plane.members(self.ctx)
+        addresses = [control_plane.own_address(self.ctx, member) for member in known]
+        if endpoint is None or endpoint.pending or not all(addresses):
+            return  # certificates name them
+        member = control_plane.next_of(known, answers=self.tenant is not None)
+        if member is None:
+            return
+        first = not any(each.made for each in known)
+        token = "" if first or not self.tenant else self._token(pool, member.name, self.tenant)
+        self._make(pool, member.name, machine_bootstrap(self.ctx, pool, member, token))
 
     def _drain(self, machine: Machine, limit: timedelta, why: str) -> None:
         """Empty the node, then remove the machine; one step a pass, and an end in any case."""
@@ -542,7 +574,7 @@ class Machines:
         """Pools that are gone, nodes whose machine is gone, and what a run that was ended had half made."""
         for machine in self.seen:
             there = machine.phase not in (Phase.REMOVING, Phase.UNKNOWN)
-            if there and not any(_is_of(machine, pool) for pool in self.ctx.pools):
+            if there and not any(_is_of(machine, pool) for pool in self._pools()):
                 with self._of(machine.site):
                     self._drain(machine, DRAIN_LIMIT, "its pool is gone")
         alive = {machine.name for machine in self.seen}

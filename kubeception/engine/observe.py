@@ -104,6 +104,8 @@ def observe_objects(host: Cluster, cluster: TenantCluster) -> list[Object]:
     calls = []
     if spaces[0]:
         calls += [partial(host.list, kind, own) for kind in CONTROL_PLANE_KINDS]
+        if cluster.spec.control_plane.in_machines:
+            calls.append(partial(host.list, "EndpointSlice", own))
     if spaces[1]:
         calls += [partial(host.list, kind, nodes) for kind in NODES_KINDS]
         calls += [

@@ -36,6 +36,7 @@ from kubeception.errors import (
     StoppedError,
 )
 from kubeception.kube.client import Cluster
+from kubeception.plan import control_plane
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
 from kubeception.plan.keys import KeySource, RandomKeys
@@ -340,6 +341,8 @@ class Pass:
         scaled = any(pool.spec.autoscaling for pool in ctx.pools)
         here = [pool for pool in ctx.pools if site_of(pool) is None]
         wanted = {p.spec.provider for p in here if p.spec.replicas or p.spec.autoscaling}
+        if own := control_plane.pool_of(ctx):
+            wanted.add(own.spec.provider)
         for name in sorted(wanted):
             of = provider(name)
             self.engine.changes.watch_all(
@@ -355,11 +358,24 @@ class Pass:
             for refused in machines.failures:
                 self._failed(refused)
             self.report.holds = machines.holds
+            self._control_plane()
         self.report.due = machines.due
         self.report.nodes_wanted = sum(pool.spec.replicas for pool in machines.ctx.pools)
         if scaled and self._place is not None:
             self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
         return machines
+
+    def _control_plane(self) -> None:
+        """Say of a control plane in machines what keeps one of them from starting, where that is known."""
+        component, readiness = self.report.components.get("control-plane", (None, None))
+        stuck = [
+            s for s in self.report.control_plane if s.message and not s.machine.joined_instance
+        ]
+        if component and readiness and not readiness.ok and stuck:
+            first = stuck[0]
+            said = f"waits for machine {first.machine.name}: {first.message}"
+            reason = first.reason or readiness.reason
+            self.report.record(component, Readiness.waiting(said, reason))
 
     def _sites(self, ctx: PlanContext) -> Sites:
         """What there is of machines elsewhere, which is watched from now on."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster
 from kubeception.components import COMPONENTS
@@ -90,13 +91,27 @@ class Report:
         )
 
     @property
+    def control_plane(self) -> list[MachineState]:
+        """The machines that are the control plane."""
+        return [state for state in self.machines if self._of_control_plane(state)]
+
+    @property
+    def workers(self) -> list[MachineState]:
+        """The machines that are not."""
+        return [state for state in self.machines if not self._of_control_plane(state)]
+
+    def _of_control_plane(self, state: MachineState) -> bool:
+        own = names.control_plane_pool(self.cluster.name)
+        return self.cluster.spec.control_plane.in_machines and state.machine.pool == own
+
+    @property
     def nodes_ready(self) -> int:
-        return sum(state.ready for state in self.machines)
+        return sum(state.ready for state in self.workers)
 
     @property
     def nodes(self) -> Readiness:
         """How far the machines are, all pools together."""
-        return _nodes(self.machines, self.nodes_wanted, self.holds)
+        return _nodes(self.workers, self.nodes_wanted, self.holds)
 
     def of_pool(self, pool: str) -> list[MachineState]:
         """The machines of a pool."""

@@ -24,6 +24,8 @@ JOIN: Final = "/etc/kubernetes/join.yaml"
 PATCHES: Final = "/etc/kubernetes/patches"
 """What changes the cluster's kubelet configuration for one node, by kubeadm's own rules for names."""
 UNIT: Final = "/etc/systemd/system/{}"
+JOIN_UNIT: Final = "kubeadm-join.service"
+"""Makes the machine a node; a bootstrap that does so in another way has its own of this name."""
 NO_POD_NETWORK: Final = (
     ("sed", "-i", "/conf_template/d", "/etc/containerd/config.toml"),
     ("systemctl", "restart", "containerd.service"),
@@ -69,8 +71,10 @@ class Bootstrap:
 
         Its sshd runs where somebody has a key to it, and only there.
         """
-        units: tuple[str, ...] = ("kubeadm-join.service", "node-address.service")
-        files = [File(UNIT.format(unit), _text(f"{unit}.j2")) for unit in units]
+        units: tuple[str, ...] = (JOIN_UNIT, "node-address.service")
+        own = {file.path for file in self.files}
+        missing = [unit for unit in units if UNIT.format(unit) not in own]
+        files = [File(UNIT.format(unit), _text(f"{unit}.j2")) for unit in missing]
         address = _text("node-address.py.j2", machine=self.hostname)
         files.append(File("/usr/local/sbin/node-address", address, "0755"))
         if self.after:
@@ -126,18 +130,18 @@ def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str)
         File(JOIN, json.dumps(join_configuration(pool, machine)), "0600"),
         File(f"{PATCHES}/kubeletconfiguration0+merge.json", json.dumps(kubelet_patch(pool))),
     ]
-    mirror = ctx.facts.host.registry_mirror
-    if mirror:
-        files += [
-            File(
-                f"/etc/containerd/certs.d/{registry}/hosts.toml",
-                _text("hosts.toml.j2", mirror=mirror),
-            )
-            for registry in REGISTRIES
-        ]
+    files += mirrors(ctx)
     commands = (("kubeadm", "join", "--config", JOIN), ("rm", "-f", DISCOVERY))
     after = (*_installation(user.packages), *user.commands)
     return Bootstrap(machine, tuple(files), commands, after, ctx.spec.networking.cni == "flannel")
+
+
+def mirrors(ctx: "PlanContext") -> Iterator[File]:
+    """Where the container runtime finds images first."""
+    if mirror := ctx.facts.host.registry_mirror:
+        for registry in REGISTRIES:
+            path = f"/etc/containerd/certs.d/{registry}/hosts.toml"
+            yield File(path, _text("hosts.toml.j2", mirror=mirror))
 
 
 def _keys(lines: Sequence[str]) -> Iterator[File]:

@@ -5,12 +5,14 @@ from typing import Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import TenantCluster
+from kubeception.plan.control_plane import service_of
 from kubeception.plan.endpoint import API_PORT, API_SERVICE, ETCD_SERVICE, TUNNEL_PORT
 from kubeception.plan.facts import Facts, HostFacts, Object
 
 NODE_ADDRESS: Final = "203.0.113.10"
 API_ADDRESS: Final = "192.0.2.10"
 ETCD_ADDRESS: Final = "192.0.2.11"
+MACHINE_ADDRESS: Final = "192.0.2.2{}"
 LOAD_BALANCER_ADDRESS: Final = "198.51.100.10"
 GUARDS: Final = (names.ALLOW_INFRA_CLUSTERS, names.ALLOW_POD_NODES, names.ALLOW_SSH_NODES)
 
@@ -30,7 +32,12 @@ def offline_facts(cluster: TenantCluster, now: datetime) -> Facts:
     api = _service(namespace, API_SERVICE, API_ADDRESS, {API_PORT: 30443, TUNNEL_PORT: 30132})
     api["status"] = {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_ADDRESS}]}}
     etcd = _service(namespace, ETCD_SERVICE, ETCD_ADDRESS, {})
-    return Facts(now, host).with_objects([api, etcd, _home(cluster)])
+    wanted = cluster.spec.control_plane
+    machines = [
+        _service(namespace, service_of(index), MACHINE_ADDRESS.format(index), {})
+        for index in range(wanted.replicas if wanted.in_machines else 0)
+    ]
+    return Facts(now, host).with_objects([api, etcd, *machines, _home(cluster)])
 
 
 def _home(cluster: TenantCluster) -> Object:

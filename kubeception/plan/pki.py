@@ -143,6 +143,10 @@ class Pki:
             return key
         return self._ctx.keys.random_bytes(ENCRYPTION_KEY, ENCRYPTION_KEY_SIZE)
 
+    def api_server_names(self) -> tuple[str, ...]:
+        """The names and addresses by which the API server is dialled."""
+        return self._sans("kube-apiserver")
+
     def roots(self) -> Iterator[Object]:
         """The Secrets that are never replaced."""
         for name in CAS:

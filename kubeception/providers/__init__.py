@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kubeception.api.v1alpha1 import NodePool
+from kubeception.api.v1alpha1 import NodePool, TenantCluster
 from kubeception.errors import UsageError
 from kubeception.kube.client import Cluster
 from kubeception.plan.facts import Object
@@ -33,8 +33,15 @@ def machines(objects: Iterable[Object]) -> list[Machine]:
     return [machine for each in PROVIDERS.values() for machine in each.machines(known)]
 
 
-def preflight(host: Cluster, pools: Iterable[NodePool]) -> None:
-    """Raise KubeceptionError, naming what to install, when the host can't run the machines of these pools."""
+def preflight(
+    host: Cluster, pools: Iterable[NodePool], cluster: TenantCluster | None = None
+) -> None:
+    """Raise KubeceptionError, naming what to install, when the host can't run the machines of these pools.
+
+    Of a cluster whose control plane is in machines, those too.
+    """
     wanted = {p.spec.provider for p in pools if p.spec.replicas and site_of(p) is None}
+    if cluster and cluster.spec.control_plane.in_machines:
+        wanted.add(cluster.spec.control_plane.provider)
     for name in sorted(wanted):
         provider(name).preflight(host)

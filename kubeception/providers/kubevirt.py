@@ -13,6 +13,7 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.errors import KubeceptionError, SpecError
 from kubeception.kube.client import Cluster
+from kubeception.plan import control_plane
 from kubeception.plan.bootstrap import GROW, READ_NETWORK, Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
@@ -31,7 +32,6 @@ from kubeception.providers.base import (
     resolvers,
 )
 
-INTERFACE: Final = "default"
 CONSOLE_CONTAINER: Final = "guest-console-log"
 """Container of the virt-launcher pod whose log is the serial console."""
 
@@ -189,6 +189,8 @@ class KubeVirt(NodeProvider):
     def tend(self, host: Cluster, ctx: PlanContext) -> list[Callable[[], None]]:
         mine = [o for key, o in ctx.facts.objects.items() if key[1] == ctx.nodes_namespace]
         pools = [pool.name for pool in ctx.pools if not pool.spec.paused]
+        if own := control_plane.pool_of(ctx):
+            pools.append(own.name)
         return [partial(_create, host, wanted) for wanted in migration.due(mine, pools)]
 
 
@@ -280,7 +282,7 @@ def _machine(vm: Object, vmi: Object | None, migrations: Iterable[Object] = ()) 
         created=datetime.fromisoformat(meta["creationTimestamp"]),
         uid=meta["uid"],
         instance=vmi["metadata"]["uid"] if vmi else "",
-        address=_address(vmi),
+        address=control_plane.address_of(vmi),
         address6=first_ipv6(_interface(vmi).get("ipAddresses") or ()),
         host_node=(vmi or {}).get("status", {}).get("nodeName", ""),
         provider=KubeVirt.name,
@@ -319,14 +321,10 @@ def _trouble(status: Object) -> tuple[Reason | None, str]:
     return reason, said
 
 
-def _address(vmi: Object | None) -> str:
-    return str(_interface(vmi).get("ipAddress", ""))
-
-
 def _interface(vmi: Object | None) -> Mapping[str, Any]:
     """The interface by which the machine is reached."""
     interfaces: list[Mapping[str, Any]] = (vmi or {}).get("status", {}).get("interfaces") or []
-    return next((found for found in interfaces if found.get("name") == INTERFACE), {})
+    return next((found for found in interfaces if found.get("name") == control_plane.INTERFACE), {})
 
 
 def _labels(obj: Object) -> Mapping[str, str]:
