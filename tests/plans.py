@@ -75,6 +75,11 @@ def case(name: str) -> PlanContext:
     return PlanContext(parsed, tuple(map(parse_pool, pools)), facts, FixedKeys())
 
 
+def in_pods() -> list[str]:
+    """The names of the cases whose control plane is pods of the host."""
+    return [name for name in CASES if not case(name).spec.control_plane.in_machines]
+
+
 def applied(ctx: PlanContext) -> list[tuple[Component, list[Object]]]:
     """What each component wants, each planned after the host has stored what came before."""
     return on_paper(ctx)[0]

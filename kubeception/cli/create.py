@@ -71,8 +71,8 @@ def spec_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @wraps(command)
     def wrapped(**options: Any) -> R:
-        keys = ("file", "sets", "workers", "version", "provider", "cpus", "memory")
-        keys += ("control_plane", "exposure")
+        keys = ["file", "sets", "workers", "version", "provider", "cpus", "memory"]
+        keys += ["control_plane", "exposure"]
         return command(spec={key: options.pop(key) for key in keys}, **options)
 
     return wrapped

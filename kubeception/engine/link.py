@@ -14,6 +14,7 @@ from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster, listens
 from kubeception.kube.conditions import is_true
 from kubeception.kube.portforward import PortForward
+from kubeception.plan import control_plane
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
 
@@ -45,6 +46,8 @@ class _Goal:
 
     kubeconfig: dict[str, Any]
     namespace: str
+    pods: str
+    """Label selector of the pods there by which the API server is reached: its own, or those its machines are in."""
     title: str
     outside: bool
     """Whether the endpoint is meant to be reached from outside the host."""
@@ -84,7 +87,7 @@ class Link:
             return None
         goal = _Goal(
             ctx.pki.engine_kubeconfig(),
-            ctx.namespace,
+            *_pods(ctx),
             f"tenant cluster {ctx.cluster.name}",
             ctx.spec.exposure.type != "ClusterIP",
         )
@@ -94,7 +97,8 @@ class Link:
         elif self._found is None and runs and not self._ran and slow:
             self._restart(goal, EAGER)
         self._ran, self._pod = runs, _ready_pod(ctx)
-        if self._pod and self._found is None and len(self._searches) == 1:
+        reached = self._pod or _a_machine_runs(ctx)
+        if reached and self._found is None and len(self._searches) == 1:
             self._search(self._around, goal, self._growth)
         if self._found is None and runs:
             self._ended.wait(seconds)
@@ -155,14 +159,14 @@ class Link:
         if ended.wait(patience if goal.outside else 0.0):
             return
         for pause in _pauses(growth):
-            if (pod := self._pod) and self._through(goal, pod, ended):
+            if (pod := self._pod or self._of_machine(goal)) and self._through(goal, pod, ended):
                 return
             if ended.wait(max(1.0, pause)):
                 return
 
     def _through(self, goal: _Goal, pod: str, ended: threading.Event) -> bool:
         forward = PortForward(
-            self._host, goal.namespace, pod, API_PORT, lambda: self._another(goal.namespace)
+            self._host, goal.namespace, pod, API_PORT, lambda: self._another(goal)
         )
         host, port = forward.address
         document = copy.deepcopy(goal.kubeconfig)
@@ -175,10 +179,16 @@ class Link:
             return False
         return True
 
-    def _another(self, namespace: str) -> str:
+    def _of_machine(self, goal: _Goal) -> str:
+        """The pod that a machine of the control plane is in, which passes don't look at; empty where none is found."""
+        try:
+            return self._another(goal)
+        except KubeceptionError:
+            return ""
+
+    def _another(self, goal: _Goal) -> str:
         """A pod whose API server is ready now; empty without one. Raises ApiError."""
-        label = f"{names.COMPONENT_LABEL}={CONTROL_PLANE}"
-        pods = self._host.list("Pod", namespace, labels=label)
+        pods = self._host.list("Pod", goal.namespace, labels=goal.pods)
         ready = (pod["metadata"]["name"] for pod in pods if is_true(pod, "Ready"))
         return next(ready, "")
 
@@ -193,6 +203,19 @@ class Link:
             ended.set()
         self._wake()
         return True
+
+
+def _pods(ctx: PlanContext) -> tuple[str, str]:
+    """Namespace and label selector of the pods by which the API server is reached."""
+    if pool := control_plane.pool_of(ctx):
+        return ctx.nodes_namespace, f"{names.POOL_LABEL}={pool.name}"
+    return ctx.namespace, f"{names.COMPONENT_LABEL}={CONTROL_PLANE}"
+
+
+def _a_machine_runs(ctx: PlanContext) -> bool:
+    """Whether a control plane in machines has one that may be reached."""
+    wanted = ctx.spec.control_plane.in_machines
+    return wanted and any(control_plane.answering(control_plane.members(ctx)))
 
 
 def _ready_pod(ctx: PlanContext) -> str:

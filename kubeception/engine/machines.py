@@ -200,9 +200,11 @@ class Machines:
             return
         now, limits = self.ctx.facts.now, {pool.name: pool.spec.health for pool in self._pools()}
         self.seen = [self._unless_node_gone(machine) for machine in self.seen]
+        own = control_plane.pool_of(self.ctx)
         for machine in self.seen:
             limit, node = limits.get(machine.pool, Health()), self.by_node.get(machine.name)
-            token = machine.name in self.tokens
+            # the first of a control plane makes the cluster, and needs none
+            token = machine.name in self.tokens or (own is not None and machine.pool == own.name)
             if why := health.failure(machine, node, limit, now, token=token):
                 self.failing[machine.name] = why
             elif due := health.deadline(machine, node, limit, token=token):

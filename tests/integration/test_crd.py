@@ -76,6 +76,15 @@ UNSUPPORTED = "this version is not supported: use one from v1.34 to v1.36"
 RANGE6 = "must be an IPv6 range without host bits, in its short form"
 MANIFEST = "manifestRef: is for cni custom, which can't do without"
 SERVER = "must be the IP address of a name server"
+MACHINES: Spec = {"provider": "kubevirt"}
+
+
+def in_machines(**rest: Any) -> Spec:
+    """A control plane in machines."""
+    return {"controlPlane": MACHINES, **rest}
+
+
+FIXED = "provider, replicas and kubevirt of a control plane that runs can't be changed"
 RETAIN = "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain"
 
 GOOD: tuple[Spec, ...] = (
@@ -95,8 +104,18 @@ GOOD: tuple[Spec, ...] = (
     network(ipv6={"podCIDR": "fd12:3456:789a::/56", "serviceCIDR": "fd12:3456:789a:ffff::/112"}),
     network(nameservers=["192.0.2.53", "2001:db8::53", "169.254.1.1"]),
     {"addons": {"nodeLocalDNS": True}},
+    in_machines(),
+    in_machines(datastore={"storage": "Auto"}, exposure={"type": "ClusterIP"}),
+    {"controlPlane": {**MACHINES, "replicas": 3, "kubevirt": {"memory": "4Gi"}}},
 )
 BAD: tuple[tuple[Spec, str], ...] = (
+    (in_machines(datastore={"size": "2Gi"}), "datastore: with controlPlane.provider kubevirt"),
+    (in_machines(deletionPolicy="Retain"), "deletionPolicy Retain: with controlPlane.provider"),
+    (in_machines(**network(ipv6={})), "networking.ipv6: not with controlPlane.provider kubevirt"),
+    (in_machines(**storage({})), "storage.classes: not with controlPlane.provider kubevirt"),
+    ({"controlPlane": {"replicas": 3}}, "replicas, kubevirt: are for provider kubevirt"),
+    ({"controlPlane": {"kubevirt": {}}}, "replicas, kubevirt: are for provider kubevirt"),
+    ({"controlPlane": {**MACHINES, "replicas": 2}}, "replicas: 1 or 3"),
     ({"version": "v1.33.9"}, UNSUPPORTED),
     ({"version": "v1.37.0"}, UNSUPPORTED),
     ({"deletionPolicy": "Retain", "datastore": {"storage": "Ephemeral"}}, RETAIN),
@@ -140,6 +159,15 @@ CHANGES: tuple[tuple[Spec, Spec], ...] = (
     (storage({}), storage({"name": "slow"})),
 )
 BAD_CHANGES: tuple[tuple[Spec, Spec, str], ...] = (
+    ({}, in_machines(), FIXED),
+    (in_machines(), {}, FIXED),
+    (in_machines(), {"controlPlane": {**MACHINES, "replicas": 3}}, FIXED),
+    (in_machines(), {"controlPlane": {**MACHINES, "kubevirt": {"cpus": 4}}}, FIXED),
+    (
+        in_machines(version="v1.36.2"),
+        in_machines(version="v1.36.3"),
+        "the version of a control plane in machines can't be changed",
+    ),
     ({"version": "v1.34.3"}, {"version": "v1.36.0"}, "one minor version at a time"),
     ({"version": "v1.35.0"}, {"version": "v1.34.9"}, OLD),
     ({"version": "v1.35.10"}, {"version": "v1.35.9"}, OLD),

@@ -16,12 +16,12 @@ def test_every_problem_is_told_at_once_with_its_path() -> None:
         "version": "latest",
         "networking": {"podCIDR": "10.0.0.1/16", "cni": "other"},
         "exposure": {"extraSANs": ["ok.example", "not ok"]},
-        "controlPlane": {"replicas": 3},
+        "controlPlane": {"size": 3},
     }
     paths = [problem.partition(": ")[0] for problem in problems(spec=spec)]
     assert paths == [
         "spec.version",
-        "spec.controlPlane.replicas",
+        "spec.controlPlane.size",
         "spec.networking.podCIDR",
         "spec.networking.cni",
         "spec.exposure.extraSANs[1]",
@@ -43,6 +43,10 @@ def test_every_problem_is_told_at_once_with_its_path() -> None:
             {"controlPlane": {"apiServer": {"extraArgs": {"etcd-servers": "x"}}}},
             "etcd-servers: may not be set here; allowed are",
         ),
+        ({"controlPlane": {"replicas": 3}}, "replicas: is for provider kubevirt"),
+        ({"controlPlane": {"kubevirt": {"cpus": 4}}}, "options of another one mean nothing"),
+        ({"controlPlane": {"provider": "kubevirt", "replicas": 2}}, "replicas: 1 or 3"),
+        ({"controlPlane": {"provider": "ssh"}}, "spec.controlPlane.provider"),
         ({"datastore": {"size": "0"}}, "spec.datastore.size"),
         ({"datastore": {"size": 1}}, "spec.datastore.size"),
     ],
@@ -50,6 +54,21 @@ def test_every_problem_is_told_at_once_with_its_path() -> None:
 def test_what_is_wrong_is_said(spec: dict[str, object], problem: str) -> None:
     (found,) = problems(spec=spec)
     assert problem in found
+
+
+def test_all_that_a_control_plane_in_machines_cannot_give_is_said_at_once() -> None:
+    machines = {"controlPlane": {"provider": "kubevirt", "replicas": 3}}
+    assert tenant(machines).spec.control_plane.in_machines
+    more = {
+        "datastore": {"size": "2Gi"},
+        "deletionPolicy": "Retain",
+        "networking": {"ipv6": {}},
+        "storage": {"classes": [{"name": "fast", "hostStorageClass": "nvme"}]},
+    }
+    (found,) = problems(spec={**machines, **more})
+    for field in ("datastore", "deletionPolicy", "networking.ipv6", "storage.classes"):
+        assert f"{field}" in found
+    assert tenant(more).spec.datastore.size == "2Gi"
 
 
 @pytest.mark.parametrize(("provider", "block"), [("pod", "kubevirt"), ("kubevirt", "pod")])

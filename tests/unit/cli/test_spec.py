@@ -61,6 +61,22 @@ def test_options_say_what_the_cluster_shall_be() -> None:
     assert pool.spec.kubevirt == KubeVirtOptions(cpus=2, memory="4Gi")
 
 
+def test_a_control_plane_may_be_machines() -> None:
+    wanted = load(args(control_plane="vm"))
+    assert wanted.cluster.manifest()["spec"]["controlPlane"] == {"provider": "kubevirt"}
+    assert not load(args(control_plane="pod")).cluster.spec.control_plane.in_machines
+
+
+def test_a_pool_with_the_name_of_the_control_planes_machines_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(FILE.replace("name: small", "name: demo-control-plane"))
+    assert len(load(args(file=str(path))).pools) == 1
+    path.write_text(path.read_text().replace(", datastore: {storage: Ephemeral}", ""))
+    with pytest.raises(SpecError) as caught:
+        load(args(file=str(path), control_plane="vm"))
+    assert "the name is that of the control plane's machines" in caught.value.problems[0]
+
+
 def test_options_of_machines_are_those_of_the_provider() -> None:
     (pool,) = load(args(provider="pod", cpus=2)).pools
     assert (pool.spec.provider, pool.spec.pod) == ("pod", PodOptions(cpus=2))

@@ -8,7 +8,7 @@ import pytest
 from kubeception import names
 from kubeception.components.base import Side
 from kubeception.plan.facts import Object
-from tests.plans import CASES, applied, case, everything, find
+from tests.plans import CASES, applied, case, everything, find, in_pods
 
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
 NETWORK_OF_THE_NODE = {"kube-proxy", "kube-flannel-ds", "konnectivity-agent", "node-local-dns"}
@@ -75,7 +75,7 @@ def test_pods_of_the_host_have_no_account_and_one_priority() -> None:
                     account = spec.get("serviceAccountName")
                     assert account == ACCOUNTS.get(obj["metadata"]["name"])
                     found += 1
-    assert found == 2 * len(CASES) + len(ACCOUNTS)
+    assert found == 2 * len(in_pods()) + len(ACCOUNTS)
 
 
 def test_the_one_token_of_the_host_is_in_the_one_container_that_needs_it() -> None:

@@ -18,7 +18,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import container
 from kubeception.plan.facts import Facts, HostFacts, Object, key_of
 from kubeception.plan.pki import TRUST
-from tests.plans import CASES, NOW, case, everything, find, plan, pool
+from tests.plans import NOW, case, everything, find, in_pods, plan, pool
 
 BY_NAME = {component.name: component for component in COMPONENTS}
 
@@ -58,8 +58,8 @@ def test_the_controller_manager_signs_with_two_cas_only() -> None:
 
 
 def test_every_tenant_issues_tokens_in_a_name_of_its_own() -> None:
-    issuers = {flags(case(name))["service-account-issuer"] for name in CASES}
-    assert len(issuers) == len(CASES)
+    issuers = {flags(case(name))["service-account-issuer"] for name in in_pods()}
+    assert len(issuers) == len(in_pods())
 
 
 def test_flags_of_the_spec_are_added() -> None:

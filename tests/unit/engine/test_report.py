@@ -56,6 +56,18 @@ def state(name: str, word: str = "Ready", **more: object) -> MachineState:
     return MachineState(machine, word, **more)  # type: ignore[arg-type]
 
 
+def test_the_machines_of_a_control_plane_are_no_workers() -> None:
+    made = pools(state("w-1"), wanted=1)
+    own = MachineState(
+        Machine("demo-control-plane-0", "demo-control-plane", Phase.RUNNING, NOW), "Booting"
+    )
+    made.machines.append(own)
+    assert not made.nodes.ok, "a pool may be called so where the control plane is pods"
+    made.cluster = tenant({"controlPlane": {"provider": "kubevirt"}})
+    assert made.nodes.ok
+    assert (made.nodes_ready, made.control_plane) == (1, [own])
+
+
 def test_machines_of_an_older_template_are_waited_for() -> None:
     made = pools(state("w-1"), state("w-2", updated=False), wanted=2)
     assert made.nodes.message == "2/2 nodes ready, 1 to be replaced"
