@@ -86,7 +86,7 @@ def machine_bootstrap(
         command, addresses = f"init --config {INIT}", [own, shared]
     unit = text("kubeadm-control-plane.service.j2", {"command": command, "done": DONE})
     files.append(File(UNIT.format(JOIN_UNIT), unit))
-    files.append(File(DROP_IN, text("addresses.conf.j2", {"addresses": addresses})))
+    files.append(File(DROP_IN, text("addresses.conf.j2", {"addresses": " ".join(addresses)})))
     return replace(boot, files=tuple(files))
 
 

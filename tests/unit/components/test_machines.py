@@ -95,8 +95,7 @@ def test_one_that_comes_later_joins_with_a_token_as_a_member(ctx: PlanContext) -
 
 def test_a_guest_has_the_addresses_it_is_known_by(ctx: PlanContext) -> None:
     first, later = files(boot(ctx))[DROP_IN], files(boot(ctx, 1, TOKEN))[DROP_IN]
-    assert "address replace 192.0.2.20/32 dev lo" in first
-    assert "address replace 192.0.2.10/32 dev lo" in first
+    assert "for address in 192.0.2.20 192.0.2.10; do" in first
     assert "192.0.2.21" in later
     assert "192.0.2.10" not in later, "it would ask itself for what only others know"
 
