@@ -177,9 +177,10 @@ COUNTABLE: Final = [
     ),
     rule("!has(self.replicas) || self.replicas != 2", "replicas: 1 or 3"),
     rule(
-        "self.provider == oldSelf.provider && self.replicas == oldSelf.replicas"
-        " && has(self.kubevirt) == has(oldSelf.kubevirt)"
-        " && (!has(self.kubevirt) || self.kubevirt == oldSelf.kubevirt)",
+        # The default, of which its parts' are no part, is checked too.
+        "!has(self.provider) || !has(oldSelf.provider) || (self.provider == oldSelf.provider"
+        " && self.replicas == oldSelf.replicas && has(self.kubevirt) == has(oldSelf.kubevirt)"
+        " && (!has(self.kubevirt) || self.kubevirt == oldSelf.kubevirt))",
         "provider, replicas and kubevirt of a control plane that runs can't be changed",
     ),
 ]
