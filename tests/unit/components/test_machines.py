@@ -8,7 +8,7 @@ import yaml
 from kubeception import names
 from kubeception.components.control_plane import ControlPlane
 from kubeception.components.endpoint import Services
-from kubeception.components.machines import DROP_IN, INIT, PKI, machine_bootstrap
+from kubeception.components.machines import DONE, DROP_IN, INIT, PKI, machine_bootstrap
 from kubeception.plan.bootstrap import JOIN, JOIN_UNIT, UNIT, Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.control_plane import members, pool_of
@@ -49,6 +49,15 @@ def test_the_first_makes_the_cluster_with_what_we_say_and_leaves_the_rest_to_us(
     assert cluster["controlPlaneEndpoint"] == "192.0.2.10:6443"
     assert cluster["networking"]["serviceSubnet"] == ctx.network.service_cidr
     assert kubelet["kind"] == "KubeletConfiguration"
+
+
+def test_it_does_so_once_and_in_place_of_a_workers_unit(ctx: PlanContext) -> None:
+    disk = boot(ctx).on_systemd()
+    (unit,) = [file.content for file in disk.files if file.path == UNIT.format(JOIN_UNIT)]
+    assert f"ExecStart=kubeadm init --config {INIT}" in unit
+    assert f"ConditionPathExists=!{DONE}" in unit
+    assert f"touch {DONE}" in unit
+    assert JOIN_UNIT in disk.commands[-1]
 
 
 def test_machines_that_come_later_read_the_same(ctx: PlanContext) -> None:
