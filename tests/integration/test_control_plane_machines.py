@@ -6,7 +6,8 @@ And kubeadm itself, which takes what the machines boot with.
 import base64
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ import yaml
 
 from kubeception import names
 from kubeception.components.machines import INIT, PKI, machine_bootstrap
+from kubeception.engine.link import answers
 from kubeception.kube.client import Cluster
 from kubeception.plan.control_plane import members, pool_of
 from kubeception.providers.base import Phase
-from tests.integration.servers import binary
+from tests.integration.servers import binary, free_port, process
 from tests.integration.test_machines import World, user_data
 from tests.plans import case
 
@@ -98,27 +100,24 @@ def test_a_machine_that_ended_is_told_of_and_not_touched(world: World) -> None:
     assert state.machine.phase is Phase.ENDED
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="kubeadm changes its root folder to the test's")
-def test_kubeadm_takes_what_a_machine_boots_with(tmp_path: Path) -> None:
-    """As far as it needs no cluster: certificates, kubeconfigs and the manifests of static pods."""
-    ctx = case("machines")
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root folder of the first machine, after kubeadm did in it what needs no cluster."""
+    if os.geteuid() != 0:
+        pytest.skip("kubeadm changes its root folder to the test's")
+    root, ctx = tmp_path_factory.mktemp("machine"), case("machines")
     pool = pool_of(ctx)
     assert pool
     for file in machine_bootstrap(ctx, pool, members(ctx)[0]).files:
-        path = tmp_path / file.path.lstrip("/")
+        path = root / file.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.content)
     phases = ("certs all", "kubeconfig all", "etcd local", "control-plane all")
-    said = "".join(phase(tmp_path, each) for each in phases)
+    said = "".join(phase(root, each) for each in phases)
     for authority in ("ca", "front-proxy-ca", "etcd/ca"):
         assert f"Using existing {authority} certificate authority" in said
     assert 'Using the existing "sa" key' in said
-    manifests = tmp_path / "etc/kubernetes/manifests"
-    made = {path.stem: yaml.safe_load(path.read_text()) for path in manifests.iterdir()}
-    assert made["etcd"]["spec"]["containers"][0]["image"] == ctx.image("etcd")
-    flags = made["kube-apiserver"]["spec"]["containers"][0]["command"]
-    assert f"--client-ca-file={PKI}/clients.crt" in flags
-    assert "--advertise-address=192.0.2.10" in flags
+    return root
 
 
 def phase(root: Path, words: str) -> str:
@@ -128,3 +127,54 @@ def phase(root: Path, words: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     return done.stdout
+
+
+def command(root: Path, name: str, **flags: object) -> list[str]:
+    """The command line of a static pod, for a process of this machine, with other flags in place of some."""
+    pod = yaml.safe_load((root / f"etc/kubernetes/manifests/{name}.yaml").read_text())
+    program, *arguments = pod["spec"]["containers"][0]["command"]
+    said = dict(each.removeprefix("--").split("=", 1) for each in arguments)
+    said |= {key.replace("_", "-"): str(value) for key, value in flags.items()}
+    moved = (f"--{k}={v.replace('/etc/', f'{root}/etc/')}" for k, v in said.items())
+    return [binary(program), *moved]
+
+
+def test_kubeadm_takes_what_a_machine_boots_with(machine: Path) -> None:
+    manifest = (machine / "etc/kubernetes/manifests/etcd.yaml").read_text()
+    assert case("machines").image("etcd") in manifest
+    said = command(machine, "kube-apiserver")
+    assert f"--client-ca-file={machine}{PKI}/clients.crt" in said
+    assert "--advertise-address=192.0.2.10" in said
+
+
+def test_what_kubeadm_sets_up_starts_and_knows_the_engine_and_kubeadm(machine: Path) -> None:
+    """etcd and kube-apiserver by the command lines of their static pods, but for ports and folders."""
+    client, peer, port = free_port(), free_port(), free_port()
+    etcd = {
+        "data_dir": machine / "data",
+        "listen_client_urls": f"https://127.0.0.1:{client}",
+        "listen_peer_urls": f"https://127.0.0.1:{peer}",
+        "listen_metrics_urls": f"http://127.0.0.1:{free_port()}",
+    }
+    api = {"etcd_servers": f"https://127.0.0.1:{client}", "secure_port": port}
+    mine = case("machines").pki.engine_kubeconfig()
+    theirs = yaml.safe_load((machine / "etc/kubernetes/super-admin.conf").read_text())
+    with (
+        process(machine, *command(machine, "etcd", **etcd)),
+        process(machine, *command(machine, "kube-apiserver", **api)),
+    ):
+        for document in (mine, theirs):
+            document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+            with Cluster(document, "the machine's") as cluster:
+                assert until(lambda cluster=cluster: answers(cluster)), logged(machine)
+
+
+def logged(root: Path) -> str:
+    return "".join(path.read_text()[-2000:] for path in root.glob("*.log"))
+
+
+def until(found: Callable[[], bool], seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (answer := found()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
