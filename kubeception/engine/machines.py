@@ -12,6 +12,7 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.components.base import Readiness
 from kubeception.components.machines import machine_bootstrap
+from kubeception.components.tenant import SYSTEM
 from kubeception.engine import drain, health, nodes, tokens
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.autoscale import autoscale
@@ -22,6 +23,7 @@ from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
 from kubeception.engine.sites import PROVIDER, QUIET_SECONDS, Place, Sites, given_up, release
 from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError, StoppedError
 from kubeception.kube.client import STRATEGIC, Cluster
+from kubeception.kube.conditions import is_true
 from kubeception.plan import control_plane
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, Bootstrap, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
@@ -43,6 +45,8 @@ EXPLAIN_AGAIN: Final = timedelta(seconds=5)
 """How often what a machine waits for is looked at, of which nothing is heard."""
 IDLE_LOOK: Final = timedelta(seconds=30)
 """How often the nodes of an autoscaled pool are looked at: of a pod that ends nothing is heard."""
+MEMBER_RETRY: Final = timedelta(seconds=2)
+"""How often an API server is looked at that is about to be ready."""
 COMPONENT: Final = "machines"
 
 
@@ -518,6 +522,7 @@ class Machines:
 
     def _control_plane(self, pool: NodePool) -> None:
         """Make the next machine of the control plane, where one is missing; what there is of them is left alone."""
+        self._recognise(pool)
         endpoint, known = self.ctx.endpoint, control_plane.members(self.ctx)
         addresses = [control_plane.own_address(self.ctx, member) for member in known]
         if endpoint is None or endpoint.pending or not all(addresses):
@@ -528,6 +533,26 @@ class Machines:
         first = not any(each.made for each in known)
         token = "" if first or not self.tenant else self._token(pool, member.name, self.tenant)
         self._make(pool, member.name, machine_bootstrap(self.ctx, pool, member, token))
+
+    def _recognise(self, pool: NodePool) -> None:
+        """Note which machines have become part of the control plane: from then on they answer for the cluster."""
+        if self.tenant is None:
+            return
+        known = {each.name for each in control_plane.members(self.ctx) if each.joined}
+        for machine in self.seen:
+            node = self.by_node.get(machine.name)
+            if machine.pool != pool.name or machine.name in known or node is None:
+                continue
+            if machine.joined_instance != machine.instance or not control_plane.is_marked(node):
+                continue
+            server = self.tenant.get("Pod", control_plane.api_server_of(machine.name), SYSTEM)
+            if server is not None and is_true(server, "Ready"):
+                self._annotate(machine, names.MEMBER_ANNOTATION, machine.instance)
+                said = f"machine {machine.name} is part of the control plane"
+                self._tell(machine, NORMAL, "ControlPlaneJoined", said)
+                self._look_at(self.ctx.facts.now)
+            else:
+                self._look_at(self.ctx.facts.now + MEMBER_RETRY)
 
     def _drain(self, machine: Machine, limit: timedelta, why: str) -> None:
         """Empty the node, then remove the machine; one step a pass, and an end in any case."""

@@ -44,9 +44,9 @@ class Member:
     address: str = ""
     """Of the pod it is in."""
     joined: bool = False
-    """Whether this guest has become a node of the cluster, and so part of its control plane."""
+    """Whether this guest has become part of the control plane, and its API server answers."""
     lost: bool = False
-    """Whether the guest ended that was part of it: its etcd's data are gone."""
+    """Whether the guest ended that was a node of the cluster: its etcd's data are gone."""
 
 
 def pool_of(ctx: "PlanContext") -> NodePool | None:
@@ -77,6 +77,16 @@ def taken(cluster: TenantCluster, pool: NodePool) -> bool:
 def members(ctx: "PlanContext") -> list[Member]:
     """The machines there shall be, each as it is."""
     return [_member(ctx, index) for index in range(ctx.spec.control_plane.replicas)]
+
+
+def is_marked(node: Object) -> bool:
+    """Whether kubeadm has made a node part of the control plane; its kubelet has registered it long before."""
+    return ROLE in node["metadata"].get("labels", {})
+
+
+def api_server_of(machine: str) -> str:
+    """The name of the pod that is the machine's API server, in `kube-system` of the cluster."""
+    return f"kube-apiserver-{machine}"
 
 
 def service_of(index: int) -> str:
@@ -124,11 +134,12 @@ def _member(ctx: "PlanContext", index: int) -> Member:
     bare = Member(index, name, service_of(index), made=vm is not None)
     if vm is None:
         return bare
-    became = (vm["metadata"].get("annotations") or {}).get(names.INSTANCE_ANNOTATION, "")
+    marks = vm["metadata"].get("annotations") or {}
+    became = marks.get(names.INSTANCE_ANNOTATION, "")
     guest = vmi["metadata"]["uid"] if vmi else ""
     phase = str((vmi or {}).get("status", {}).get("phase") or "")
     ended = phase in ("Failed", "Succeeded")
     lost = ended or bool(became and became != guest)
-    joined = bool(became) and not lost
+    joined = bool(guest) and marks.get(names.MEMBER_ANNOTATION) == guest and not lost
     address = address_of(vmi) if phase == "Running" else ""
     return Member(index, name, bare.service, True, phase, address, joined, lost)

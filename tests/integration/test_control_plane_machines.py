@@ -17,7 +17,7 @@ from kubeception import names
 from kubeception.components.machines import INIT, PKI, machine_bootstrap
 from kubeception.engine.link import answers
 from kubeception.kube.client import Cluster
-from kubeception.plan.control_plane import members, pool_of
+from kubeception.plan.control_plane import ROLE, api_server_of, members, pool_of
 from kubeception.providers.base import Phase
 from tests.integration.servers import binary, free_port, process
 from tests.integration.test_machines import World, user_data
@@ -33,6 +33,8 @@ def world(virtual_host: Cluster, tenant: Cluster) -> Iterator[World]:
     yield made
     for node in tenant.list("Node"):
         tenant.delete("Node", node["metadata"]["name"])
+    for pod in tenant.list("Pod", "kube-system"):
+        tenant.delete("Pod", pod["metadata"]["name"], "kube-system", grace=0)
     for secret in tenant.list("Secret", "kube-system", labels=names.MACHINE_LABEL):
         tenant.delete("Secret", secret["metadata"]["name"], "kube-system")
 
@@ -47,8 +49,22 @@ def started(world: World, index: int) -> str:
     name = f"{names.control_plane_pool(world.name)}-{index}"
     world.boot(name, f"10.244.0.{index + 9}")
     world.join(name)
+    world.step(2)
+    if index:
+        assert f"10.244.0.{index + 9}" not in endpoints(world, "kube-apiserver"), "no member yet"
+    serve_from(world, name)
     world.step(3)
     return name
+
+
+def serve_from(world: World, name: str) -> None:
+    """kubeadm is done there: the node is marked, and the API server in it is ready."""
+    world.tenant.patch("Node", name, {"metadata": {"labels": {ROLE: ""}}})
+    meta = {"name": api_server_of(name), "namespace": "kube-system"}
+    spec = {"nodeName": name, "containers": [{"name": "kube-apiserver", "image": "i"}]}
+    world.tenant.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    world.tenant.patch("Pod", meta["name"], {"status": status}, "kube-system", subresource="status")
 
 
 def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(

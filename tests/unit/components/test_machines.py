@@ -122,7 +122,8 @@ def vm(
 ) -> list[Object]:
     name = members(ctx)[index].name
     meta: Object = {"name": name, "namespace": ctx.nodes_namespace}
-    marks = {names.INSTANCE_ANNOTATION: f"g{index}"} if joined else {}
+    both = (names.INSTANCE_ANNOTATION, names.MEMBER_ANNOTATION)
+    marks = dict.fromkeys(both, f"g{index}") if joined else {}
     status = {"phase": phase, "interfaces": [{"name": "default", "ipAddress": f"10.0.0.{index}"}]}
     guest = {"kind": "VirtualMachineInstance", "metadata": {**meta, "uid": f"g{index}"}}
     return [

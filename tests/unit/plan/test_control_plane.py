@@ -24,10 +24,13 @@ def member(index: int, **more: Any) -> Member:
     return Member(index, f"m-{index}", f"control-plane-{index}", **more)
 
 
-def seen(*, guest: str = "", became: str = "", phase: str = "Running") -> PlanContext:
-    """The first machine as the host has it: its guest, and the one that became a node."""
+def seen(
+    *, guest: str = "", became: str = "", member: str = "", phase: str = "Running"
+) -> PlanContext:
+    """The first machine as the host has it: its guest, and those that became a node and a member."""
     ctx = plan(MACHINES)
-    marks = {names.INSTANCE_ANNOTATION: became} if became else {}
+    said = {names.INSTANCE_ANNOTATION: became, names.MEMBER_ANNOTATION: member}
+    marks = {key: value for key, value in said.items() if value}
     meta = {"name": NAME, "namespace": ctx.nodes_namespace}
     found: list[Object] = [{"kind": "VirtualMachine", "metadata": {**meta, "annotations": marks}}]
     if guest:
@@ -90,14 +93,21 @@ def test_a_machine_that_boots_is_reached_and_is_no_member() -> None:
     assert not third.made
 
 
-def test_a_machine_that_is_a_node_is_a_member() -> None:
-    (first, *_) = members(seen(guest="g1", became="g1"))
+def test_a_machine_that_is_a_node_is_no_member_before_that_was_seen() -> None:
+    assert not members(seen(guest="g1", became="g1"))[0].joined
+    (first, *_) = members(seen(guest="g1", became="g1", member="g1"))
     assert first.joined
     assert not first.lost
 
 
 @pytest.mark.parametrize(
-    "what", [{"guest": "g2", "became": "g1"}, {"became": "g1"}, {"guest": "g1", "phase": "Failed"}]
+    "what",
+    [
+        {"guest": "g2", "became": "g1", "member": "g1"},
+        {"became": "g1", "member": "g1"},
+        {"guest": "g1", "became": "g1", "member": "g1", "phase": "Failed"},
+        {"guest": "g1", "phase": "Failed"},
+    ],
 )
 def test_a_machine_whose_guest_is_gone_is_lost(what: dict[str, str]) -> None:
     (first, *_) = members(seen(**what))
