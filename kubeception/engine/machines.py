@@ -527,12 +527,23 @@ class Machines:
         addresses = [control_plane.own_address(self.ctx, member) for member in known]
         if endpoint is None or endpoint.pending or not all(addresses):
             return  # certificates name them
+        if not self.ctx.pki.rooted:
+            return
         member = control_plane.next_of(known, answers=self.tenant is not None)
         if member is None:
             return
         first = not any(each.made for each in known)
         token = "" if first or not self.tenant else self._token(pool, member.name, self.tenant)
+        self._clear(member.name)
         self._make(pool, member.name, machine_bootstrap(self.ctx, pool, member, token))
+
+    def _clear(self, machine: str) -> None:
+        """Remove what is left of a machine of this name: those of control planes are called as those before them."""
+        space = self.ctx.nodes_namespace
+        if self.ctx.facts.seen("Secret", space, machine):
+            self.host.delete("Secret", machine, space)
+        if self.tenant is not None and self.by_node.pop(machine, None):
+            self.tenant.delete("Node", machine)
 
     def _recognise(self, pool: NodePool) -> None:
         """Note which machines have become part of the control plane: from then on they answer for the cluster."""

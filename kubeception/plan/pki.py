@@ -156,6 +156,11 @@ class Pki:
         yield self._root(SERVICE_ACCOUNT, {"sa.key": key, "sa.pub": x509.public_key(key) or b""})
         yield self._root(ENCRYPTION_KEY, {"secretbox": self.encryption_key})
 
+    @property
+    def rooted(self) -> bool:
+        """Whether the host holds all roots: what is handed out before would be nobody's."""
+        return all(self._held(root["metadata"]["name"]) is not None for root in self.roots())
+
     def leaves(self, *readers: str) -> Iterator[Object]:
         """The Secrets of these readers: their own certificates, and those of the CAs they check by."""
         for reader in readers:

@@ -104,6 +104,21 @@ def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(
     assert world.step().writes == 0
 
 
+def test_a_machine_that_somebody_removed_is_made_anew(world: World) -> None:
+    """What the one before left, or a run that was killed, is in nobody's way."""
+    world.step(2)
+    first = started(world, 0)
+    before = user_data(world, first)
+    world.host.delete("VirtualMachine", first, world.namespace)
+    world.host.delete("VirtualMachineInstance", first, world.namespace)
+    for name in world.vms():
+        world.host.delete("VirtualMachine", name, world.namespace)
+    world.step()
+    assert world.vms() == [first]
+    assert user_data(world, first) == before
+    assert world.tenant.get("Node", first) is None
+
+
 def test_a_machine_that_ended_is_told_of_and_not_touched(world: World) -> None:
     world.step(2)
     first = started(world, 0)

@@ -43,6 +43,15 @@ def test_without_what_is_stored_everything_is_new(fresh: PlanContext) -> None:
     )
 
 
+def test_roots_are_there_when_the_host_holds_all_of_them(
+    fresh: PlanContext, standing: PlanContext
+) -> None:
+    assert standing.pki.rooted
+    for missing in fresh.pki.roots():
+        others = [root for root in fresh.pki.roots() if root != missing]
+        assert not stored(fresh, others).pki.rooted
+
+
 def test_roots_are_immutable_and_leaves_are_not(fresh: PlanContext) -> None:
     assert all(secret["immutable"] for secret in fresh.pki.roots())
     assert not any("immutable" in secret for secret in fresh.pki.leaves(*TRUST))
