@@ -542,7 +542,8 @@ class Machines:
         space = self.ctx.nodes_namespace
         if self.ctx.facts.seen("Secret", space, machine):
             self.host.delete("Secret", machine, space)
-        if self.tenant is not None and self.by_node.pop(machine, None):
+        if self.tenant is not None and machine in self.by_node:
+            del self.by_node[machine]
             self.tenant.delete("Node", machine)
 
     def _recognise(self, pool: NodePool) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from tests.integration.test_machines import World, user_data
 from tests.plans import case
 
 REPLICAS = 3
+MIRROR = {"kubernetes.io/config.mirror": "static"}
+"""Of a static pod, as its API server has it."""
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def started(world: World, index: int) -> str:
 def serve_from(world: World, name: str) -> None:
     """kubeadm is done there: the node is marked, and the API server in it is ready."""
     world.tenant.patch("Node", name, {"metadata": {"labels": {ROLE: ""}}})
-    meta = {"name": api_server_of(name), "namespace": "kube-system"}
+    meta = {"name": api_server_of(name), "namespace": "kube-system", "annotations": MIRROR}
     spec = {"nodeName": name, "containers": [{"name": "kube-apiserver", "image": "i"}]}
     world.tenant.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
@@ -197,7 +200,7 @@ def test_what_kubeadm_sets_up_starts_and_knows_the_engine_and_kubeadm(machine: P
         for document in (mine, theirs):
             document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
             with Cluster(document, "the machine's") as cluster:
-                assert until(lambda cluster=cluster: answers(cluster)), logged(machine)
+                assert until(partial(answers, cluster)), logged(machine)
 
 
 def logged(root: Path) -> str:

@@ -1,5 +1,7 @@
 from typing import ClassVar
 
+import pytest
+
 from kubeception.api.reasons import Reason
 from kubeception.components.base import Component, Readiness, Side
 from kubeception.engine.machines import MachineState
@@ -56,16 +58,16 @@ def state(name: str, word: str = "Ready", **more: object) -> MachineState:
     return MachineState(machine, word, **more)  # type: ignore[arg-type]
 
 
-def test_the_machines_of_a_control_plane_are_no_workers() -> None:
-    made = pools(state("w-1"), wanted=1)
-    own = MachineState(
-        Machine("demo-control-plane-0", "demo-control-plane", Phase.RUNNING, NOW), "Booting"
-    )
-    made.machines.append(own)
-    assert not made.nodes.ok, "a pool may be called so where the control plane is pods"
-    made.cluster = tenant({"controlPlane": {"provider": "kubevirt"}})
-    assert made.nodes.ok
-    assert (made.nodes_ready, made.control_plane) == (1, [own])
+@pytest.mark.parametrize(("provider", "workers"), [("pod", 2), ("kubevirt", 1)])
+def test_the_machines_of_a_control_plane_are_no_workers(provider: str, workers: int) -> None:
+    """A pool may be called as they are where the control plane is pods."""
+    own = Machine("demo-control-plane-0", "demo-control-plane", Phase.RUNNING, NOW)
+    made = pools(state("w-1"), MachineState(own, "Booting"), wanted=1)
+    made.cluster = tenant({"controlPlane": {"provider": provider}})
+    assert len(made.workers) == workers
+    assert len(made.control_plane) == 2 - workers
+    assert made.nodes.ok is (workers == 1)
+    assert made.nodes_ready == 1
 
 
 def test_machines_of_an_older_template_are_waited_for() -> None:
