@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kubeception import names
+from kubeception.lab import state
 from tests.e2e.conftest import Lab, programs
 from tests.e2e.deep import Deep, deep_in
 from tests.e2e.tenant import (
@@ -55,8 +56,10 @@ def test_each_is_a_cluster_of_its_own_and_reached_from_outside(a: Deep) -> None:
         assert len(a.inner(path).nodes()) == nodes
 
 
-def test_no_ranges_meet(a: Deep) -> None:
-    used = [IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/12")]
+def test_no_ranges_meet(lab: Lab, a: Deep) -> None:
+    host = state.load(lab.name)
+    assert host
+    used = list(host.ranges)
     for where, name in (((), A), (("--in", A), "b"), (("--in", B), "c")):
         (found,) = a.json("get", name, *where)["items"]
         used += [IPv4Network(found["status"][key]) for key in ("podCIDR", "serviceCIDR")]
