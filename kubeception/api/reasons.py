@@ -106,6 +106,11 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused", Actor.HOST, "The host refuses to make a pod."
     # nothing mends it but a person
     SPEC_REFUSED = "SpecRefused", Actor.OWNER, "The spec asks for what can't be."
+    BUDGET_EXCEEDED = (
+        "BudgetExceeded",
+        Actor.OWNER,
+        "The budget of the cluster, or of one it is in, has no room for what is asked for.",
+    )
     VERSION_SKEW = (
         "VersionSkew",
         Actor.OWNER,

@@ -88,6 +88,10 @@ class TenantClusterStatus(Reported):
     )
     nodes: int = Field(default=0, description="How many nodes are asked for, all pools together.")
     ready_nodes: int = Field(default=0, description="How many nodes are ready.")
+    clusters: int | None = Field(
+        default=None,
+        description="How many tenant clusters are in it, at any depth; counted where a budget bounds them.",
+    )
     conditions: tuple[Condition, ...] = Field(
         default=(), description="How it is, aspect by aspect."
     )

@@ -20,11 +20,13 @@ from kubeception.components.network import CustomNetwork
 from kubeception.components.network_policy import NetworkPolicies
 from kubeception.components.node_local_dns import NodeLocalDns
 from kubeception.components.pki import Credentials, Roots
+from kubeception.components.quota import Quotas
 from kubeception.components.storage import Storage, StorageController
 
 COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
     Namespaces(),
+    Quotas(),  # once there are rights in them, and before anything else is
     Services(),
     Exposure(),
     Roots(),

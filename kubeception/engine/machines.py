@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
 from kubeception import names
@@ -14,6 +15,7 @@ from kubeception.components.base import Readiness
 from kubeception.engine import drain, health, nodes, tokens
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.autoscale import autoscale
+from kubeception.engine.budget import short_of
 from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
@@ -29,7 +31,7 @@ from kubeception.plan.template import template_hash
 from kubeception.plan.versions import skew
 from kubeception.plan.way import forward
 from kubeception.providers import PROVIDERS, machines, provider
-from kubeception.providers.base import Machine, Phase
+from kubeception.providers.base import EXCEEDED, Machine, Phase
 
 DRAIN_LIMIT: Final = timedelta(minutes=3)
 """After which a machine of a pool that is gone goes although pods are left on it."""
@@ -41,6 +43,8 @@ EXPLAIN_AGAIN: Final = timedelta(seconds=5)
 """How often what a machine waits for is looked at, of which nothing is heard."""
 IDLE_LOOK: Final = timedelta(seconds=30)
 """How often the nodes of an autoscaled pool are looked at: of a pod that ends nothing is heard."""
+QUOTA_RETRY: Final = timedelta(seconds=30)
+"""When a machine that a quota had no room for is tried again: of what becomes of quotas nothing is heard."""
 COMPONENT: Final = "machines"
 
 
@@ -392,7 +396,9 @@ class Machines:
             and self.ctx.endpoint is not None
         ):
             for _ in range(plan.add):
-                self._add(pool, self.tenant)
+                if short := self._short(pool) or self._add(pool, self.tenant):
+                    self.holds[pool.name] = short
+                    break
         if plan.held:
             bad = [m.name for m in mine if m.name in self.failing]
             self.holds[pool.name] = Readiness.waiting(
@@ -458,6 +464,17 @@ class Machines:
             return False
         return True
 
+    def _short(self, pool: NodePool) -> Readiness | None:
+        """Why the cluster's budget has no room for another machine of the pool."""
+        try:
+            missing = short_of(self.ctx, self.seen, pool)
+        except SpecError as error:
+            return Readiness.waiting(error.message, Reason.SPEC_REFUSED)
+        if not missing:
+            return None
+        said = f"the cluster's budget has no room for another machine: {'; '.join(missing)}"
+        return Readiness.waiting(said, Reason.BUDGET_EXCEEDED)
+
     def _cut_off(self) -> Readiness | None:
         """Why a machine outside the host couldn't join."""
         endpoint = self.ctx.endpoint
@@ -471,10 +488,26 @@ class Machines:
         node = self.by_node.get(machine.name)
         return node is not None and is_ready(node) and nodes.is_open(node)
 
-    def _add(self, pool: NodePool, tenant: Cluster) -> None:
-        """Make a machine: its token, its user data, itself. What is left of a half-made one is removed later."""
+    def _add(self, pool: NodePool, tenant: Cluster) -> Readiness | None:
+        """Make a machine; where a quota of the host has no room for it, nothing is left, and why is returned."""
+        name = names.machine(pool.name, self.ctx.keys.random_bytes("machine", 4))
+        try:
+            self._make(pool, name, tenant)
+        except ApiError as error:
+            if error.status != HTTPStatus.FORBIDDEN or EXCEEDED not in error.message:
+                raise
+            why = Readiness.waiting(error.message, Reason.QUOTA_EXCEEDED)
+        else:
+            return None
+        self.host.delete("Secret", name, self.ctx.nodes_namespace)
+        for token in tenant.list("Secret", TOKEN_NAMESPACE, labels=f"{names.MACHINE_LABEL}={name}"):
+            tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
+        self._look_at(self.ctx.facts.now + QUOTA_RETRY)
+        return why
+
+    def _make(self, pool: NodePool, name: str, tenant: Cluster) -> None:
+        """Its token, its user data, itself. What is left of a half-made one is removed later."""
         ctx = self.ctx
-        name = names.machine(pool.name, ctx.keys.random_bytes("machine", 4))
         token = new_token(ctx)
         until = ctx.facts.now + duration(pool.spec.health.join_timeout)
         expires = _time(tokens.expiry(until, ctx.facts.now))

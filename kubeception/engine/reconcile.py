@@ -25,7 +25,13 @@ from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
 from kubeception.engine.sites import KINDS, Sites, Ways
-from kubeception.engine.status import cluster_status, paused_status, pool_status, refused_status
+from kubeception.engine.status import (
+    cluster_status,
+    paused_status,
+    pool_status,
+    reason_of,
+    refused_status,
+)
 from kubeception.engine.view import HostView
 from kubeception.errors import (
     ApiError,
@@ -36,6 +42,7 @@ from kubeception.errors import (
     StoppedError,
 )
 from kubeception.kube.client import Cluster
+from kubeception.plan import budget
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
 from kubeception.plan.keys import KeySource, RandomKeys
@@ -47,6 +54,10 @@ MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "Node")
 """What passes look at in a tenant beside what they wrote there."""
+TENANT_CLUSTERS: Final = f"metadata.name=tenantclusters.{names.GROUP}"
+"""By which a tenant can have tenants."""
+RECOUNT_SECONDS: Final = 60.0
+"""How often who is in a budgeted tenant is looked at: of the budgets above, and of others' use, nothing is heard."""
 UNPLACED: Final = "spec.nodeName=,status.phase=Pending"
 """Pods that may ask for another node."""
 REACH_SECONDS: Final = 2.0
@@ -226,6 +237,8 @@ class Pass:
             self._balancers(ctx, machines)
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
+        if any(bound.limited for bound in ctx.facts.host.bounds):
+            self.report.look_by(RECOUNT_SECONDS)
         explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
         self.report.writes = sum(c.writes.count for c in (self.host, *self._others))
@@ -261,6 +274,8 @@ class Pass:
         self._others.append(tenant)
         try:
             objects = observe.observe_tenant(tenant)
+            if budget.counts(ctx.cluster, ctx.facts.host):
+                self._count(found, tenant)
             facts = observe.observe_network(tenant, ctx.facts.with_tenant_objects(objects))
         except ApiError as error:
             self._lost(error)
@@ -270,6 +285,17 @@ class Pass:
         self.engine.changes.saw(found, facts.tenant_objects.values())
         self.engine.changes.watch_all(found, TENANT_WATCHED)
         return replace(ctx, facts=facts)
+
+    def _count(self, place: Cluster, tenant: Cluster) -> None:
+        """How many clusters are in the tenant, for budgets that depend on it; heard of when that changes."""
+        found, served = tenant.list_at("TenantCluster")
+        self.report.clusters = budget.count(found)
+        changes = self.engine.changes
+        changes.saw(place, found)
+        if served:
+            changes.watch_all(place, ["TenantCluster"])
+        else:
+            changes.watch_all(place, ["CustomResourceDefinition"], fields=TENANT_CLUSTERS)
 
     def _component(self, component: Component, ctx: PlanContext) -> PlanContext:
         """Apply one component; the context with what came of it."""
@@ -421,7 +447,7 @@ class Pass:
             self.report.record(component, Readiness.waiting(error.message, Reason.RETRYING))
         else:
             of_spec = isinstance(error, SpecError)
-            reason = Reason.SPEC_REFUSED if of_spec else Reason.REQUEST_REFUSED
+            reason = reason_of(error) if of_spec else Reason.REQUEST_REFUSED
             self.report.record(component, Readiness.failed(error.message, reason))
             self._failed(error)
 

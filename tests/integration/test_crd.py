@@ -95,6 +95,7 @@ GOOD: tuple[Spec, ...] = (
     network(ipv6={"podCIDR": "fd12:3456:789a::/56", "serviceCIDR": "fd12:3456:789a:ffff::/112"}),
     network(nameservers=["192.0.2.53", "2001:db8::53", "169.254.1.1"]),
     {"addons": {"nodeLocalDNS": True}},
+    {"budget": {"clusters": 0, "depth": 0, "cpu": "500m", "memory": "1Gi", "loadBalancers": 0}},
 )
 BAD: tuple[tuple[Spec, str], ...] = (
     ({"version": "v1.33.9"}, UNSUPPORTED),
@@ -129,6 +130,7 @@ BAD: tuple[tuple[Spec, str], ...] = (
     (network(nameservers=["dns.example.com"]), SERVER),
     ({"addons": {"nodeLocalDNS": True, "coreDNS": False}}, "needs coreDNS and kubeProxy"),
     ({"addons": {"nodeLocalDNS": True, "kubeProxy": False}}, "needs coreDNS and kubeProxy"),
+    ({"budget": {"clusters": 1, "depth": 0}}, "with depth 0 there can be none"),
 )
 CHANGES: tuple[tuple[Spec, Spec], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.34.3", "paused": True}),
@@ -416,6 +418,13 @@ cluster_specs = shape(
             ),
             max_size=3,
         )
+    ),
+    budget=shape(
+        clusters=st.integers(-1, 1001),
+        depth=st.integers(-1, 33),
+        cpu=texts | st.just("500m"),
+        memory=texts,
+        loadBalancers=st.integers(-1, 501),
     ),
     deletionPolicy=st.sampled_from(["Delete", "Retain", "Orphan"]),
 )
