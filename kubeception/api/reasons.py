@@ -83,6 +83,11 @@ class Reason(StrEnum):
         Actor.OWNER,
         "The cluster of a pool's machines has no KubeVirt that may be used.",
     )
+    REWRITE_REFUSED = (
+        "RewriteRefused",
+        Actor.OWNER,
+        "The tenant refuses that a Secret is stored anew with the new encryption key: the old one stays.",
+    )
     RETRYING = (
         "Retrying",
         Actor.NOBODY,

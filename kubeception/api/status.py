@@ -31,8 +31,8 @@ class Condition(Reported):
     """One aspect of how it is, and since when; the reason says who must act."""
 
     type: Annotated[str, Field(max_length=316)] = Field(
-        description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, AddonsReady, NodesReady, "
-        "Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
+        description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, EncryptionReady, AddonsReady, "
+        "NodesReady, Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
         "Paused."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")

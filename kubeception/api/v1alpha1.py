@@ -407,6 +407,11 @@ class Encryption(Model):
         default="secretbox",
         description="How Secrets are stored from now on; what is stored can be read either way.",
     )
+    rotation: Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)] = Field(
+        default="",
+        description="Any word, such as a date. With another one, a new key takes the place of the old: every Secret "
+        "is stored anew, whatever the provider, and then the old key is dropped.",
+    )
 
 
 class Budget(Model):

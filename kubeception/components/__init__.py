@@ -6,6 +6,7 @@ from kubeception.components.base import Component
 from kubeception.components.control_plane import ControlPlane
 from kubeception.components.controller_accounts import ControllerAccounts
 from kubeception.components.coredns import CoreDns
+from kubeception.components.encryption import Encryption
 from kubeception.components.endpoint import Exposure, Services
 from kubeception.components.etcd import Etcd
 from kubeception.components.flannel import Flannel
@@ -33,6 +34,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     Etcd(),  # before the rest: kube-apiserver tries its address once, and then only a second later
     NetworkPolicies(),
     ControlPlane(),
+    Encryption(),
     Credentials(),
     StorageController(),
     # in the tenant

@@ -1,24 +1,23 @@
 """kube-apiserver, kube-controller-manager, kube-scheduler and the konnectivity server: one pod, one start."""
 
-import base64
 from collections.abc import Iterator, Mapping
 
 from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.components import admission
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
+from kubeception.components.encryption import configuration, order
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
+from kubeception.plan.encryption import FIRST
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
 from kubeception.plan.facts import Key, Object
 from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
-from kubeception.plan.secret import opaque
 from kubeception.plan.versions import WITHOUT_PORTWORX, minor
 
 FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
 READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
-ENCRYPTION_SECRET = "encryption"
 
 
 class ControlPlane(Component):
@@ -38,7 +37,7 @@ class ControlPlane(Component):
         }
         data[admission.FILE] = document(admission.configuration(ctx.spec.version))
         yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
-        yield _encryption(ctx)
+        yield configuration(ctx)
         yield from ctx.pki.leaves(*READERS)
 
         deployment = ctx.manifest(
@@ -68,6 +67,9 @@ class ControlPlane(Component):
             set_args(deployment, "kube-controller-manager", mask)
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
+        if order(ctx) != (FIRST,):
+            keys = {names.ENCRYPTION_KEYS_ANNOTATION: ",".join(order(ctx))}
+            deployment["spec"]["template"]["metadata"]["annotations"] = keys
         restart_on_change(deployment, *data.values(), tunnel.cert.decode())
         if not _comes_too_early(ctx):
             yield deployment
@@ -96,13 +98,3 @@ def _comes_too_early(ctx: PlanContext) -> bool:
         return False  # nothing, something on paper, or a cluster that has started before
     pod = ctx.seen("Pod", "etcd-0")
     return bool(etcd["spec"].get("volumeClaimTemplates")) and (pod is None or not _placed(pod))
-
-
-def _encryption(ctx: PlanContext) -> Object:
-    """How Secrets are stored: new ones as the first provider says, old ones are read by any of the two."""
-    key = {"name": "key1", "secret": base64.b64encode(ctx.pki.encryption_key).decode("ascii")}
-    providers: list[Object] = [{"secretbox": {"keys": [key]}}, {"identity": {}}]
-    if ctx.spec.encryption.provider == "none":
-        providers.reverse()
-    config = document(ctx.manifest("control-plane/encryption.yaml.j2", providers=providers))
-    return opaque(ctx.namespace, ENCRYPTION_SECRET, {"encryption.yaml": config.encode()})

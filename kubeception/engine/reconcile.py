@@ -12,6 +12,7 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Awaited, Component, Readiness, Side
+from kubeception.components.encryption import Encryption
 from kubeception.engine import access, balancer, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
@@ -24,6 +25,7 @@ from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
+from kubeception.engine.rewrite import Rewrite
 from kubeception.engine.sites import KINDS, Sites, Ways
 from kubeception.engine.status import (
     cluster_status,
@@ -91,6 +93,7 @@ class Engine:
         self.ways = Ways(self.changes.forget)
         self.view = view or HostView(host, clock)
         self.patience = patience
+        self.rewrite = Rewrite()
         self.local: set[tuple[str, str]] = set()
         """The tenant's Services that only nodes with an endpoint answer for."""
 
@@ -232,6 +235,7 @@ class Pass:
                 self.report.seconds[component.name] = time.perf_counter() - began
             ctx = self._enter(ctx)
             self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
+            self._encryption(ctx)
             machines = self._machines(ctx)
             ctx = machines.ctx
             self._balancers(ctx, machines)
@@ -360,6 +364,17 @@ class Pass:
         labels = f"{names.CLUSTER_LABEL}={ctx.id}"
         changes, host = self.engine.changes, self.engine.host
         changes.watch_all(host, [kind], namespace, labels=labels, only=only)
+
+    def _encryption(self, ctx: PlanContext) -> None:
+        """Go on with what a new encryption key takes beside restarts."""
+        if self.tenant is None:
+            return
+        with self._going_on():
+            found = self.engine.rewrite.go_on(self.host, self.tenant, ctx)
+            if found is not None:
+                component, _ = self.report.components[Encryption.name]
+                self.report.record(component, found)
+                self.report.look_again(0.05 if found.reason is Reason.IN_PROGRESS else 5.0)
 
     def _machines(self, ctx: PlanContext) -> Machines:
         """Work on the machines; they, and the context with the sizes that autoscaled pools have now."""

@@ -77,6 +77,11 @@ class Report:
         return self.readiness("etcd")
 
     @property
+    def encryption(self) -> Readiness:
+        """Whether Secrets are encrypted with the key that is asked for, and no other is needed."""
+        return self.readiness("encryption")
+
+    @property
     def api_server(self) -> Readiness:
         """Whether the API server answers, and if not, why."""
         if self.api_answers:

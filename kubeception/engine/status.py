@@ -32,6 +32,7 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
         "Ready": ready,
         "DatastoreReady": report.datastore,
         "APIServerReady": report.api_server,
+        "EncryptionReady": report.encryption,
         "AddonsReady": report.addons,
         "NodesReady": report.nodes,
         "Paused": Readiness.waiting("", Reason.NOT_PAUSED),
