@@ -186,7 +186,7 @@ def _retain(host: Cluster, kept: Sequence[str], spaces: Sequence[Object]) -> str
     """End etcd, and keep volumes and the tenant's keys; what is left of the rest, in words."""
     pods = []
     for namespace in kept:
-        for kind in ("StatefulSet", "Service", "ConfigMap", "ResourceQuota"):
+        for kind in ("StatefulSet", "Service", "ConfigMap"):
             _delete_all(host, host.list(kind, namespace, labels=names.COMPONENT_LABEL))
         _delete_all(host, host.list("Secret", namespace, labels=names.MACHINE_LABEL))
         pods += host.list("Pod", namespace)
