@@ -478,7 +478,7 @@ class Machines:
     def _cut_off(self) -> Readiness | None:
         """Why a machine outside the host couldn't join."""
         endpoint = self.ctx.endpoint
-        if endpoint is None or forward(endpoint):
+        if endpoint is None or forward(endpoint, self.ctx.network.api_ip):
             return None
         said = f"the API server has no IPv4 address outside the host yet, but {endpoint.host}"
         return Readiness.waiting(said, Reason.NO_ADDRESS)

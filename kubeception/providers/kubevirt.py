@@ -134,7 +134,7 @@ class KubeVirt(NodeProvider):
     ) -> list[Object]:
         site = site_of(pool)
         namespace = site.namespace if site else ctx.nodes_namespace
-        way = forward(ctx.endpoint) if site and ctx.endpoint else ""
+        way = forward(ctx.endpoint, ctx.network.api_ip) if site and ctx.endpoint else ""
         labels = {names.MACHINE_LABEL: machine, names.POOL_LABEL: pool.name}
         if site:
             labels[names.SITE_LABEL] = site.name
