@@ -232,7 +232,8 @@ def test_a_new_tenant_is_refused_by_the_budget_of_a_cluster_above_and_made_when_
 def test_two_that_are_planned_at_once_see_each_other(bounded: Bounded) -> None:
     other = Bounded(bounded.host, bounded.tenant)
     spaces = bounded.host.list("Namespace", labels=names.CLUSTER_LABEL)
-    told = [{"name": "acme", "clusters": len(observe._tenants(spaces, [])) + 1}]
+    there = observe._tenants(spaces, bounded.host.list("TenantCluster"))
+    told = [{"name": "acme", "clusters": len(there) + sum(there.values()) + 1}]
     meta = {"name": lineage.NAME, "namespace": lineage.NAMESPACE}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
     bounded.host.apply({**body, "data": {KEY: json.dumps(told)}})
