@@ -58,6 +58,11 @@ coverage: venv ## which lines and branches the unit tier reaches
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(ABREAST)
 
+rbac-audit: packages venv ## which of its rights the operator didn't use in its tests, and what it was denied
+	logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
+	$(BIN)/pytest --basetemp "$$logs/tests" tests/integration/test_operator.py; \
+	find "$$logs" -name audit.log -exec $(BIN)/python -m tests.rbac_audit {} +
+
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
 
@@ -121,4 +126,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration fault e2e conformance bench scale lint type manifests golden screens reference transcript docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration rbac-audit fault e2e conformance bench scale lint type manifests golden screens reference transcript docs venv packages

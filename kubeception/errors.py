@@ -3,6 +3,7 @@
 KubeceptionError            exit 1   something failed; the base of all
 ├── UsageError              exit 2   the command line or its files can't be used
 │   └── SpecError           exit 2   every problem of a spec at once
+│       └── BudgetError     exit 2   a budget has no room for what a spec asks for
 ├── WaitTimeoutError        exit 3   the time to wait is over; the work goes on when repeated
 ├── NotFoundError           exit 4   the named object does not exist
 ├── HostUnreachableError    exit 5   no host cluster answers
@@ -46,6 +47,10 @@ class SpecError(UsageError):
         lines = "".join(f"\n  {problem}" for problem in problems)
         super().__init__(f"{what} has {count}:{lines}", hint=hint)
         self.problems = tuple(problems)
+
+
+class BudgetError(SpecError):
+    """What a spec asks for is more than a budget has room for: its own, or that of a cluster it is in."""
 
 
 class WaitTimeoutError(KubeceptionError):

@@ -50,6 +50,15 @@ REPLICAS_ANNOTATION: Final = f"{GROUP}/replicas"
 CONFIG_ANNOTATION: Final = f"{GROUP}/config"
 """On a pod template: the hash of what its processes read only when they start."""
 
+ENCRYPTION_KEYS_ANNOTATION: Final = f"{GROUP}/encryption-keys"
+"""On a pod template of the control plane: the keys it is started with, by commas, the one it writes with first;
+without it, with the first key alone."""
+REWRITTEN_ANNOTATION: Final = f"{GROUP}/rewritten"
+"""On the Secret with kube-apiserver's encryption configuration: uid and generation of the control plane's Deployment
+since which every Secret was stored anew."""
+ROTATION_ANNOTATION: Final = f"{GROUP}/rotation"
+"""On the Secret of an encryption key: what the spec said when it was made."""
+
 TENANT_SERVICE_ANNOTATION: Final = f"{GROUP}/tenant-service"
 """On a Service of the host that is a tenant's load balancer: `namespace/name` of the tenant's own."""
 LOAD_BALANCER_CLASS: Final = f"{GROUP}/host"

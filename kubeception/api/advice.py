@@ -31,6 +31,9 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.INFRA_CREDENTIALS: "Mend the Secret that the message names; its key is kubeconfig.",
     Reason.INFRA_UNREACHABLE: "Let the operator reach the API server that the Secret names, and its user work there.",
     Reason.INFRA_UNFIT: "Mend KubeVirt there as the message says, or let its user list kubevirts.kubevirt.io.",
+    Reason.BUDGET_EXCEEDED: "Ask for less, or have spec.budget of the cluster that the message names raised.",
+    Reason.REWRITE_REFUSED: "Mend the webhook or policy in the tenant that the message names: it refuses an update "
+    "that changes nothing.",
     Reason.VERSION_SKEW: "Set spec.version of the NodePool to one the message allows, or remove it.",
     Reason.SPEC_REFUSED: "kubeception edit NAME, and mend what the message names.",
     Reason.CONFLICT: "Look at the object the message names; delete or rename it if it is yours.",

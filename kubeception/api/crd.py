@@ -69,6 +69,11 @@ NAME_RULES: Final = [
     ),
 ]
 
+ROOM_FOR_SOME: Final = rule(
+    "!has(self.depth) || self.depth > 0 || !has(self.clusters) || self.clusters == 0",
+    "clusters: with depth 0 there can be none",
+)
+
 MINOR, OLD_MINOR = (f"int({value}.split('.')[1])" for value in ("self", "oldSelf"))
 PATCH, OLD_PATCH = (f"int({value}.split('.')[2])" for value in ("self", "oldSelf"))
 VERSION_RULES: Final = [
@@ -351,6 +356,7 @@ DEFINITIONS: Final = (
             ),
             "networking.nameservers[]": [NAME_SERVER],
             "addons": [SOMETHING_TO_CACHE],
+            "budget": [ROOM_FOR_SOME],
             "networking.podCIDR": cidr_rules(LARGEST_PREFIX),
             "networking.serviceCIDR": cidr_rules(LARGEST_SERVICE_PREFIX),
             "datastore": [immutable("the datastore")],

@@ -88,6 +88,11 @@ class Reason(StrEnum):
         Actor.OWNER,
         "The cluster of a pool's machines has no KubeVirt that may be used.",
     )
+    REWRITE_REFUSED = (
+        "RewriteRefused",
+        Actor.OWNER,
+        "The tenant refuses that a Secret is stored anew with the new encryption key: the old one stays.",
+    )
     RETRYING = (
         "Retrying",
         Actor.NOBODY,
@@ -111,6 +116,11 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused", Actor.HOST, "The host refuses to make a pod."
     # nothing mends it but a person
     SPEC_REFUSED = "SpecRefused", Actor.OWNER, "The spec asks for what can't be."
+    BUDGET_EXCEEDED = (
+        "BudgetExceeded",
+        Actor.OWNER,
+        "The budget of the cluster, or of one it is in, has no room for what is asked for.",
+    )
     VERSION_SKEW = (
         "VersionSkew",
         Actor.OWNER,

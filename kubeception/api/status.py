@@ -31,8 +31,8 @@ class Condition(Reported):
     """One aspect of how it is, and since when; the reason says who must act."""
 
     type: Annotated[str, Field(max_length=316)] = Field(
-        description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, AddonsReady, NodesReady, "
-        "Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
+        description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, EncryptionReady, AddonsReady, "
+        "NodesReady, Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
         "Paused."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
@@ -88,6 +88,10 @@ class TenantClusterStatus(Reported):
     )
     nodes: int = Field(default=0, description="How many nodes are asked for, all pools together.")
     ready_nodes: int = Field(default=0, description="How many nodes are ready.")
+    clusters: int | None = Field(
+        default=None,
+        description="How many tenant clusters are in it, at any depth; counted where a budget bounds them.",
+    )
     conditions: tuple[Condition, ...] = Field(
         default=(), description="How it is, aspect by aspect."
     )

@@ -36,6 +36,7 @@ VERSION = r"^v1\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$"
 DNS_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 DNS_DOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 QUANTITY = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+CPU = r"^[1-9][0-9]*m?$"
 LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 IMAGE = r"^[a-z0-9][a-zA-Z0-9._:/@-]*$"
@@ -445,6 +446,48 @@ class Encryption(Model):
         default="secretbox",
         description="How Secrets are stored from now on; what is stored can be read either way.",
     )
+    rotation: Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)] = Field(
+        default="",
+        description="Any word, such as a date. With another one, a new key takes the place of the old: every Secret "
+        "is stored anew, whatever the provider, and then the old key is dropped.",
+    )
+
+
+class Budget(Model):
+    """What a cluster may have, with all clusters in it; what is left out has no bound.
+
+    Less than there is takes nothing away: nothing more is made.
+    """
+
+    clusters: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None, description="How many tenant clusters there may be in it, at any depth."
+    )
+    depth: Annotated[int, Field(ge=0, le=32)] | None = Field(
+        default=None,
+        description="How many levels of clusters there may be in it: with 0 none, with 1 tenants without tenants.",
+    )
+    cpu: Annotated[str, Field(pattern=CPU, max_length=10)] | None = Field(
+        default=None, description="CPUs of its machines and of its control plane, such as 8."
+    )
+    memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None, description="Memory of the same, such as 32Gi."
+    )
+    storage: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(
+        default=None,
+        description="Volumes of the host, such as 100Gi: its datastore, root disks of machines, and those of "
+        "spec.storage.",
+    )
+    load_balancers: Annotated[int, Field(ge=0, le=500)] | None = Field(
+        default=None,
+        description="Load balancers of the host: that of its API server, where there is one, and those of its "
+        "Services.",
+    )
+
+    @model_validator(mode="after")
+    def _room_for_some(self) -> Self:
+        if self.depth == 0 and self.clusters:
+            raise ValueError(f"clusters: {self.clusters}, and with depth 0 there can be none")
+        return self
 
 
 class TenantClusterSpec(Model):
@@ -463,6 +506,7 @@ class TenantClusterSpec(Model):
     storage: Storage = Storage()
     addons: Addons = Addons()
     encryption: Encryption = Encryption()
+    budget: Budget = Budget()
     paused: bool = Field(
         default=False,
         description="While this is true nothing is changed in host or tenant, and nothing removed. "
@@ -532,7 +576,7 @@ class Taint(Model):
 class Reserved(Model):
     """What is kept from pods."""
 
-    cpu: Annotated[str, Field(pattern=r"^[1-9][0-9]*m?$", max_length=10)] | None = Field(
+    cpu: Annotated[str, Field(pattern=CPU, max_length=10)] | None = Field(
         default=None, description="CPUs, such as 250m."
     )
     memory: Annotated[str, Field(pattern=QUANTITY, max_length=20)] | None = Field(

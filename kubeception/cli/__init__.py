@@ -18,6 +18,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "diff": ("diff", "What apply would change."),
         "edit": ("edit", "A cluster and its pools in your editor."),
         "scale": ("scale", "More or fewer nodes."),
+        "rotate-keys": ("rotate_keys", "A new key for Secrets at rest."),
         "join-command": ("join_command", "A node of a machine that nobody here can reach."),
         "pause": ("pause", "Leave a cluster alone for a while."),
         "resume": ("pause", "Work on it again."),

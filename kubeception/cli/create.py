@@ -161,7 +161,9 @@ def write(host: "Host", args: "SpecArgs", image: str | None, progress: "Progress
     from kubeception.cli.nesting import furnish, usual
     from kubeception.cli.spec import load
     from kubeception.engine.apply import contains
+    from kubeception.engine.observe import observe_host
     from kubeception.errors import ConflictError
+    from kubeception.plan.budget import check
     from kubeception.providers import preflight
 
     name, cluster = str(args.name), host.cluster
@@ -175,6 +177,8 @@ def write(host: "Host", args: "SpecArgs", image: str | None, progress: "Progress
                 hint=f"`kubeception delete {name}` brings that to its end; then create it.",
             )
         wanted: Wanted = load(args if there else usual(host, args), there, pools)
+        if host.outer and not there:
+            check(wanted.cluster, observe_host(cluster))
         preflight(cluster, wanted.pools, wanted.cluster)
         furnish(host, wanted.pools, image)
         known = {

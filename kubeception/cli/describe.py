@@ -23,7 +23,7 @@ LABEL_WIDTH: Final = 14
 @name_argument
 @host_options
 def describe(name: str, host: HostArgs) -> None:
-    """Show tenant cluster NAME in full: conditions, nodes, endpoints, certificates, versions, events."""
+    """Show tenant cluster NAME in full: conditions, budget, nodes, endpoints, certificates, versions, events."""
     from kubeception.cli.host import connect
     from kubeception.cli.tenant import find, pools_of
     from kubeception.engine.reconcile import Engine
@@ -36,9 +36,11 @@ def describe(name: str, host: HostArgs) -> None:
     conditions(tenant)
     pools(pools_of(cluster, host.namespace, name))
     with Engine(cluster, host.namespace, name) as engine:
+        budget(engine, tenant)
         kubelets = nodes(engine)
+        inner = operator_in(engine)
     certificates(cluster, tenant)
-    versions(cluster, tenant, kubelets, found.context)
+    versions(cluster, tenant, kubelets, found.context, inner)
     events(cluster, tenant)
 
 
@@ -106,6 +108,35 @@ def pools(found: "Sequence[Object]") -> None:
     section((*columns, Column("SIZE", 8)), rows, ages)
 
 
+def budget(engine: "Engine", tenant: "Object") -> None:
+    """What it may have with all that is in it, and what of that is used."""
+    from kubeception.engine.budget import used
+    from kubeception.errors import KubeceptionError
+    from kubeception.plan.amounts import NAMES, limits, told
+
+    if not tenant["spec"].get("budget"):
+        return
+    try:
+        ctx = engine.context()
+        use = used(ctx, [state.machine for state in engine.machines()])
+    except KubeceptionError as error:
+        say("Budget", f"can't be read: {error.message}")
+        return
+    asked = ctx.spec.budget
+    inside = (tenant.get("status") or {}).get("clusters")
+    rows: list[tuple[str, str, str]] = []
+    if asked.clusters is not None:
+        rows.append(("clusters", str(asked.clusters), "" if inside is None else str(inside)))
+    if asked.depth is not None:
+        rows.append(("depth", str(asked.depth), ""))
+    rows += [
+        (NAMES[field], told(field, limit), told(field, use[field]) if field in use else "")
+        for field, limit in limits(asked).items()
+    ]
+    click.echo()
+    table((Column("BUDGET"), Column("LIMIT"), Column("USED")), rows)
+
+
 def nodes(engine: "Engine") -> list[str]:
     """Its machines and nodes; the versions of their kubelets."""
     from kubeception.cli.nodes import row
@@ -152,7 +183,19 @@ def certificates(cluster: "Cluster", tenant: "Object") -> None:
         say(kind, text)
 
 
-def versions(cluster: "Cluster", tenant: "Object", kubelets: "Sequence[str]", context: str) -> None:
+def operator_in(engine: "Engine") -> str:
+    """The release of the operator in a tenant that is a host itself; empty where there is none, or nobody answers."""
+    from kubeception.engine.install import installed_version
+    from kubeception.errors import KubeceptionError
+
+    with suppress(KubeceptionError):
+        return installed_version(engine.link.found) if engine.link.found else ""
+    return ""
+
+
+def versions(
+    cluster: "Cluster", tenant: "Object", kubelets: "Sequence[str]", context: str, inner: str
+) -> None:
     """What runs which version."""
     from kubeception import __version__
     from kubeception.errors import KubeceptionError
@@ -166,6 +209,7 @@ def versions(cluster: "Cluster", tenant: "Object", kubelets: "Sequence[str]", co
         ("kubelets", ", ".join(kubelets)),
         (f"host {context}", host),
         ("kubeception", __version__),
+        ("the operator in it", inner),
     ]
     say("Versions", ", ".join(f"{what} {version}" for what, version in parts if version))
 

@@ -128,11 +128,13 @@ def bring(
     pod_nodes: bool | None,
 ) -> None:
     """Write what is not as this release has it, and wait until the operator works."""
+    from kubeception.cli.nesting import check_order
     from kubeception.cli.progress import Progress
     from kubeception.engine import install as installation
 
     cluster = host.cluster
     installation.check(cluster)
+    check_order(host)
     image = image or image_of_lab(host)
     with Progress() as progress:
         options = installation.chosen(cluster, image, replicas, pod_nodes)

@@ -62,6 +62,27 @@ def operator_image(host: Host) -> str | None:
     return image
 
 
+def check_order(host: Host) -> None:
+    """Raise KubeceptionError where this release's operator would be newer than the nearest one above the host.
+
+    What a cluster is told by the one above it, its operator must understand; the other way round nothing is said.
+    """
+    from kubeception import __version__
+    from kubeception.engine.install import installed_version, newness
+    from kubeception.errors import KubeceptionError
+
+    above = host.outer
+    while above and not (known := installed_version(above.cluster)):
+        above = above.outer
+    if above and newness(known) < newness(__version__):
+        inside = f" --in {'/'.join(above.path)}" if above.path else ""
+        raise KubeceptionError(
+            f"{host.title}: release {__version__} would be newer than the operator of {above.title}, "
+            f"which it is in: that is {known}",
+            hint=f"Operators are upgraded from the outermost inwards: kubeception upgrade{inside}",
+        )
+
+
 def furnish(host: Host, pools: "Sequence[NodePool]", image: str | None) -> None:
     """Have what tenants need in a host. In one that is a tenant itself that is an operator too, which isn't waited for.
 
@@ -77,6 +98,7 @@ def furnish(host: Host, pools: "Sequence[NodePool]", image: str | None) -> None:
     there = installation.chosen(cluster, image, None)
     wanted = replace(there, pod_nodes=there.pod_nodes or pods)
     if not installation.installed_version(cluster) or wanted != there:
+        check_order(host)
         image = installation.installed_image(cluster) or wanted.image
         installation.install(cluster)
         installation.install_operator(cluster, replace(wanted, image=image))

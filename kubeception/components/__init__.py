@@ -6,6 +6,7 @@ from kubeception.components.base import Component
 from kubeception.components.control_plane import ControlPlane
 from kubeception.components.controller_accounts import ControllerAccounts
 from kubeception.components.coredns import CoreDns
+from kubeception.components.encryption import Encryption
 from kubeception.components.endpoint import Exposure, Services
 from kubeception.components.etcd import Etcd
 from kubeception.components.flannel import Flannel
@@ -20,17 +21,20 @@ from kubeception.components.network import CustomNetwork
 from kubeception.components.network_policy import NetworkPolicies
 from kubeception.components.node_local_dns import NodeLocalDns
 from kubeception.components.pki import Credentials, Roots
+from kubeception.components.quota import Quotas
 from kubeception.components.storage import Storage, StorageController
 
 COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
     Namespaces(),
+    Quotas(),  # once there are rights in them, and before anything else is
     Services(),
     Exposure(),
     Roots(),
     Etcd(),  # before the rest: kube-apiserver tries its address once, and then only a second later
     NetworkPolicies(),
     ControlPlane(),
+    Encryption(),
     Credentials(),
     StorageController(),
     # in the tenant

@@ -9,19 +9,18 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.components import admission, members
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
-from kubeception.components.encryption import encryption_configuration
+from kubeception.components.encryption import order, secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.edit import restart_on_change, set_args
+from kubeception.plan.encryption import FIRST
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
 from kubeception.plan.facts import Key, Object
 from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
-from kubeception.plan.secret import opaque
 from kubeception.plan.versions import WITHOUT_PORTWORX, minor
 
 FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
 READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
-ENCRYPTION_SECRET = "encryption"
 
 
 class ControlPlane(Component):
@@ -43,8 +42,7 @@ class ControlPlane(Component):
         }
         data[admission.FILE] = document(admission.configuration(ctx.spec.version))
         yield ctx.manifest("control-plane/configmap.yaml.j2", data=data)
-        encryption = encryption_configuration(ctx).encode()
-        yield opaque(ctx.namespace, ENCRYPTION_SECRET, {"encryption.yaml": encryption})
+        yield secret(ctx)
         yield from ctx.pki.leaves(*READERS)
 
         deployment = ctx.manifest(
@@ -74,6 +72,9 @@ class ControlPlane(Component):
             set_args(deployment, "kube-controller-manager", mask)
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
+        if order(ctx) != (FIRST,):
+            keys = {names.ENCRYPTION_KEYS_ANNOTATION: ",".join(order(ctx))}
+            deployment["spec"]["template"]["metadata"]["annotations"] = keys
         restart_on_change(deployment, *data.values(), tunnel.cert.decode())
         if not _comes_too_early(ctx):
             yield deployment

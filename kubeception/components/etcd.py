@@ -29,7 +29,7 @@ class Etcd(Component):
             # Half of the volume: the other half is for the write-ahead log and snapshots.
             quota=octets(ctx.spec.datastore.size) // 2,
         )
-        if claim := _claim(ctx):
+        if claim := volume_claim(ctx):
             statefulset["spec"]["volumeClaimTemplates"] = [claim]
         else:
             volumes = statefulset["spec"]["template"]["spec"]["volumes"]
@@ -42,7 +42,7 @@ class Etcd(Component):
         return deployment_ready(seen.get(("StatefulSet", ctx.namespace, "etcd")))
 
 
-def _claim(ctx: PlanContext) -> dict[str, Any] | None:
+def volume_claim(ctx: PlanContext) -> dict[str, Any] | None:
     """The volume claim, or None for a datastore that lives and dies with its pod.
 
     What was decided when the StatefulSet was made stands, whatever has become of the host's StorageClasses.

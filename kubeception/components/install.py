@@ -43,7 +43,7 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     *(
         rule(kinds, WATCH, group=group)
         for group, kinds in (
-            ("", ("services",)),
+            ("", ("resourcequotas", "services")),
             ("apps", ("deployments", "statefulsets")),
             ("kubevirt.io", ("virtualmachines", "virtualmachineinstances", MIGRATIONS)),
             ("networking.k8s.io", ("networkpolicies",)),
@@ -58,7 +58,14 @@ sees only those in tenants' namespaces.
 
 TENANT_RULES: Final[tuple[Rule, ...]] = (
     rule(
-        ("configmaps", "persistentvolumeclaims", "secrets", "serviceaccounts", "services"),
+        (
+            "configmaps",
+            "persistentvolumeclaims",
+            "resourcequotas",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ),
         (*READ, *WRITE),
     ),
     rule(("pods",), (*READ, "patch", "delete")),

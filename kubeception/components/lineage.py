@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kubeception.components.tenant import SYSTEM, TenantComponent, config_map
+from kubeception.plan import budget
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.lineage import KEY, NAME, document
@@ -13,12 +14,14 @@ REGISTRY_HOSTING = ("kube-public", "local-registry-hosting")
 
 
 class Lineage(TenantComponent):
-    """The ranges in use above it, and the registry that its nodes take images from."""
+    """The ranges in use above it, the budgets it is in, and the registry that its nodes take images from."""
 
     name = "lineage"
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
-        yield config_map(ctx, SYSTEM, NAME, {KEY: document(ctx.facts.host)})
-        if mirror := ctx.facts.host.registry_mirror:
+        host = ctx.facts.host
+        told = {KEY: document(host), budget.KEY: budget.document(ctx.cluster, host)}
+        yield config_map(ctx, SYSTEM, NAME, told)
+        if mirror := host.registry_mirror:
             hosting = yaml_document({"hostFromClusterNetwork": mirror})
             yield config_map(ctx, *REGISTRY_HOSTING, {"localRegistryHosting.v1": hosting})

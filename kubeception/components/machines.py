@@ -9,8 +9,7 @@ import yaml
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
-from kubeception.components import admission
-from kubeception.components.encryption import encryption_configuration
+from kubeception.components import admission, encryption
 from kubeception.components.kubelet import kubelet_configuration
 from kubeception.plan import x509
 from kubeception.plan.bootstrap import (
@@ -140,7 +139,7 @@ def _configuration(ctx: PlanContext) -> Iterator[File]:
     """The files that flags of kube-apiserver name."""
     plugins = admission.configuration(ctx.spec.version, policies=False)
     yield File(f"{FOLDER}/{admission.FILE}", document(plugins))
-    yield File(f"{FOLDER}/encryption.yaml", encryption_configuration(ctx), "0600")
+    yield File(f"{FOLDER}/encryption.yaml", encryption.configuration(ctx), "0600")
     for name in ("authentication", *["audit-policy"] * _audited(ctx)):
         content = document(ctx.manifest(f"control-plane/{name}.yaml.j2"))
         yield File(f"{FOLDER}/{name}.yaml", content)

@@ -24,7 +24,16 @@ KEPT: Final = frozenset(
 """Never pruned: what holds data or keys, or takes others' objects with it, goes with the whole tenant only."""
 
 QUANTITIES: Final = frozenset(
-    {"cpu", "divisor", "ephemeral-storage", "memory", "sizeLimit", "storage"}
+    {
+        "cpu",
+        "divisor",
+        "ephemeral-storage",
+        "memory",
+        "requests.memory",
+        "requests.storage",
+        "sizeLimit",
+        "storage",
+    }
 )
 """Keys whose values an API server writes in its own way: 1 for 1000m."""
 

@@ -105,6 +105,14 @@ def name_of(service: Object) -> str:
     return f"lb-{names.digest(service['metadata']['uid'], length=16)}"
 
 
+def limit(ctx: PlanContext) -> int:
+    """How many there may be: the cluster's budget is for that of its API server, too."""
+    offered, budget = ctx.spec.load_balancers, ctx.spec.budget.load_balancers
+    if budget is None or offered.type != "LoadBalancer":
+        return offered.limit
+    return min(offered.limit, budget - (ctx.spec.exposure.type == "LoadBalancer"))
+
+
 def host_service(ctx: PlanContext, service: Object) -> Object:
     """The Service of the host that is its load balancer."""
     spec, meta, offered = service["spec"], service["metadata"], ctx.spec.load_balancers

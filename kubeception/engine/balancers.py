@@ -62,10 +62,11 @@ class Balancers:
         if offered.type == "None":
             return []
         found = balancer.wanted(self.ctx)
-        said = f"this cluster may have {offered.limit} load balancers, and has them"
+        limit = balancer.limit(self.ctx)
+        said = f"this cluster may have {limit} load balancers, and has them"
         full = Verdict("LimitReached", said)
         return [
-            (service, balancer.problem(self.ctx, service) if number < offered.limit else full)
+            (service, balancer.problem(self.ctx, service) if number < limit else full)
             for number, service in enumerate(found)
         ]
 

@@ -12,6 +12,7 @@ from kubeception.api.advice import advice
 from kubeception.api.reasons import TROUBLES, Actor, Reason
 from kubeception.components.causes import cause
 from kubeception.engine import observe
+from kubeception.engine.install import installed_version, newness
 from kubeception.engine.leader import leader
 from kubeception.engine.lease import Lease
 from kubeception.engine.reconcile import Engine
@@ -180,8 +181,25 @@ def tenant(engine: Engine) -> Iterator[Finding]:
     yield from _guarded("API server", lambda: _api(ctx, engine, reached))
     if reached is not None:
         yield from _guarded("Pods", lambda: _pods(reached, ctx.facts.now, engine.name))
+        yield from _guarded("Operator", lambda: _inner_operator(engine, reached))
     yield from _guarded("Infra clusters", lambda: _infra(engine, ctx))
     yield from _guarded("Nodes", lambda: _nodes(engine, ctx))
+
+
+def _inner_operator(engine: Engine, tenant: Cluster) -> Iterator[Finding]:
+    """That of a tenant which is a host itself: not newer than the one above it."""
+    inner, outer = installed_version(tenant), installed_version(engine.host)
+    if not inner:
+        return
+    if outer and newness(inner) > newness(outer):
+        found = f"that in it is release {inner}, newer than {outer} of its host"
+        yield warning("Operator", found, Actor.HOST, "kubeception upgrade, of the host first")
+    elif outer and inner != outer:
+        found = f"that in it is release {inner}, older than {outer} of its host"
+        fix = f"kubeception upgrade --in {engine.name}"
+        yield warning("Operator", found, Actor.OWNER, fix)
+    else:
+        yield fine("Operator", f"that in it is release {inner}")
 
 
 def _work(engine: Engine, ctx: PlanContext) -> Iterator[Finding]:

@@ -75,7 +75,14 @@ def transitions(old: Status, new: Status) -> Iterator[News]:
         yield News(WARNING, Reason.FINALIZERS_CLEARED, forced)
 
 
-TOLD: Final = ("Ready", "DatastoreReady", "APIServerReady", "AddonsReady", "NodesReady")
+TOLD: Final = (
+    "Ready",
+    "DatastoreReady",
+    "APIServerReady",
+    "EncryptionReady",
+    "AddonsReady",
+    "NodesReady",
+)
 """Conditions whose reasons are told when a person must act."""
 
 

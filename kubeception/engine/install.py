@@ -118,7 +118,7 @@ def check(host: Cluster) -> None:
             hint="Older hosts lack ValidatingAdmissionPolicy; `kubeception create` works without an operator.",
         )
     there = installed_version(host)
-    if there and _order(there) > _order(__version__):
+    if there and newness(there) > newness(__version__):
         raise KubeceptionError(
             f"{host.title}: release {there} is installed, and this is the older {__version__}",
             hint="There is no way back: use a kubeception that is at least as new.",
@@ -283,6 +283,6 @@ def _minor(version: str) -> int:
     return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
 
 
-def _order(version: str) -> tuple[int, ...]:
+def newness(version: str) -> tuple[int, ...]:
     """What releases are compared by; a part that is no number counts as 0."""
     return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))

@@ -17,6 +17,7 @@ from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import TOKEN_NAMESPACE, node_bootstrap, token_secret
 from kubeception.plan.context import PlanContext
 from kubeception.plan.script import script
+from kubeception.plan.way import forward
 from kubeception.providers.base import Machine, Phase
 
 
@@ -55,7 +56,9 @@ def join_command(engine: Engine, pool_name: str, address: str = "") -> JoinComma
             hint=f"kubeception doctor {engine.name}",
         )
     boot = node_bootstrap(ctx, pool, machine.name, _token(ctx, tenant, machine.name))
-    packed = gzip.compress(script(boot, ctx.endpoint).encode(), mtime=0)
+    packed = gzip.compress(
+        script(boot, forward(ctx.endpoint, ctx.network.api_ip)).encode(), mtime=0
+    )
     line = f"echo {base64.b64encode(packed).decode()} | base64 -d | gunzip | sh"
     return JoinCommand(machine.name, machine.address, line)
 

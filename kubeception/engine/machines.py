@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
 from kubeception import names
@@ -16,6 +17,7 @@ from kubeception.components.tenant import SYSTEM
 from kubeception.engine import drain, health, nodes, tokens
 from kubeception.engine.apply import prepare, write_one
 from kubeception.engine.autoscale import autoscale
+from kubeception.engine.budget import short_of
 from kubeception.engine.news import NORMAL, WARNING, News
 from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
@@ -33,7 +35,7 @@ from kubeception.plan.template import template_hash
 from kubeception.plan.versions import skew
 from kubeception.plan.way import forward
 from kubeception.providers import PROVIDERS, machines, provider
-from kubeception.providers.base import Machine, Phase
+from kubeception.providers.base import EXCEEDED, Machine, Phase
 
 DRAIN_LIMIT: Final = timedelta(minutes=3)
 """After which a machine of a pool that is gone goes although pods are left on it."""
@@ -47,6 +49,8 @@ IDLE_LOOK: Final = timedelta(seconds=30)
 """How often the nodes of an autoscaled pool are looked at: of a pod that ends nothing is heard."""
 MEMBER_RETRY: Final = timedelta(seconds=2)
 """How often an API server is looked at that is about to be ready."""
+QUOTA_RETRY: Final = timedelta(seconds=30)
+"""When a machine that a quota had no room for is tried again: of what becomes of quotas nothing is heard."""
 COMPONENT: Final = "machines"
 
 
@@ -407,7 +411,9 @@ class Machines:
             and self.ctx.endpoint is not None
         ):
             for _ in range(plan.add):
-                self._add(pool, self.tenant)
+                if short := self._short(pool) or self._add(pool, self.tenant):
+                    self.holds[pool.name] = short
+                    break
         if plan.held:
             bad = [m.name for m in mine if m.name in self.failing]
             self.holds[pool.name] = Readiness.waiting(
@@ -475,10 +481,21 @@ class Machines:
             return False
         return True
 
+    def _short(self, pool: NodePool) -> Readiness | None:
+        """Why the cluster's budget has no room for another machine of the pool."""
+        try:
+            missing = short_of(self.ctx, self.seen, pool)
+        except SpecError as error:
+            return Readiness.waiting(error.message, Reason.SPEC_REFUSED)
+        if not missing:
+            return None
+        said = f"the cluster's budget has no room for another machine: {'; '.join(missing)}"
+        return Readiness.waiting(said, Reason.BUDGET_EXCEEDED)
+
     def _cut_off(self) -> Readiness | None:
         """Why a machine outside the host couldn't join."""
         endpoint = self.ctx.endpoint
-        if endpoint is None or forward(endpoint):
+        if endpoint is None or forward(endpoint, self.ctx.network.api_ip):
             return None
         said = f"the API server has no IPv4 address outside the host yet, but {endpoint.host}"
         return Readiness.waiting(said, Reason.NO_ADDRESS)
@@ -488,11 +505,27 @@ class Machines:
         node = self.by_node.get(machine.name)
         return node is not None and is_ready(node) and nodes.is_open(node)
 
-    def _add(self, pool: NodePool, tenant: Cluster) -> None:
-        """Make a machine: its token, its user data, itself. What is left of a half-made one is removed later."""
+    def _add(self, pool: NodePool, tenant: Cluster) -> Readiness | None:
+        """Make a machine of a pool; where a quota has no room for it, nothing is left, and why is returned."""
         name = names.machine(pool.name, self.ctx.keys.random_bytes("machine", 4))
-        token = self._token(pool, name, tenant)
-        self._make(pool, name, node_bootstrap(self.ctx, pool, name, token))
+        try:
+            token = self._token(pool, name, tenant)
+            self._make(pool, name, node_bootstrap(self.ctx, pool, name, token))
+        except ApiError as error:
+            return self._without_room(name, error)
+        return None
+
+    def _without_room(self, machine: str, error: ApiError) -> Readiness:
+        """Why a machine wasn't made for which a quota has no room; nothing of it is left. Raises any other error."""
+        if error.status != HTTPStatus.FORBIDDEN or EXCEEDED not in error.message:
+            raise error
+        self.host.delete("Secret", machine, self.ctx.nodes_namespace)
+        if self.tenant is not None:
+            of = f"{names.MACHINE_LABEL}={machine}"
+            for token in self.tenant.list("Secret", TOKEN_NAMESPACE, labels=of):
+                self.tenant.delete("Secret", token["metadata"]["name"], TOKEN_NAMESPACE)
+        self._look_at(self.ctx.facts.now + QUOTA_RETRY)
+        return Readiness.waiting(error.message, Reason.QUOTA_EXCEEDED)
 
     def _token(self, pool: NodePool, name: str, tenant: Cluster) -> str:
         """A new bootstrap token for a machine, good for as long as it may take to join."""
@@ -505,7 +538,7 @@ class Machines:
         return token
 
     def _make(self, pool: NodePool, name: str, boot: Bootstrap) -> None:
-        """Write a machine and what it boots with."""
+        """Write a machine and what it boots with. What is left of a half-made one is removed later."""
         ctx, source = self.ctx, provider(pool.spec.provider)
         where = record_of(pool)
         for obj in source.render(ctx, pool, name, boot):
@@ -533,9 +566,12 @@ class Machines:
         if member is None:
             return
         first = not any(each.made for each in known)
-        token = "" if first or not self.tenant else self._token(pool, member.name, self.tenant)
         self._clear(member.name)
-        self._make(pool, member.name, machine_bootstrap(self.ctx, pool, member, token))
+        try:
+            token = "" if first or not self.tenant else self._token(pool, member.name, self.tenant)
+            self._make(pool, member.name, machine_bootstrap(self.ctx, pool, member, token))
+        except ApiError as error:
+            self.holds[pool.name] = self._without_room(member.name, error)
 
     def _clear(self, machine: str) -> None:
         """Remove what is left of a machine of this name: those of control planes are called as those before them."""

@@ -19,7 +19,7 @@ from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.kube.kinds import KINDS
-from kubeception.plan import lineage
+from kubeception.plan import budget, lineage
 from kubeception.plan.facts import Facts, HostFacts, Object, Referred, bears
 from kubeception.plan.manifest import parse
 from kubeception.providers import PROVIDERS
@@ -30,6 +30,7 @@ CONTROL_PLANE_KINDS: Final = (
     "NetworkPolicy",
     "PersistentVolumeClaim",
     "Pod",
+    "ResourceQuota",
     "RoleBinding",
     "Secret",
     "Service",
@@ -38,7 +39,7 @@ CONTROL_PLANE_KINDS: Final = (
 )
 """What components put into a tenant's control plane namespace, and what its controllers add that they look at."""
 
-NODES_KINDS: Final = ("ConfigMap", "NetworkPolicy", "RoleBinding", "Secret")
+NODES_KINDS: Final = ("ConfigMap", "NetworkPolicy", "ResourceQuota", "RoleBinding", "Secret")
 """What is in a tenant's nodes namespace, beside the machines; records of machines elsewhere among it."""
 
 TENANT_KINDS: Final = (
@@ -185,6 +186,8 @@ def observe_host(host: Cluster) -> HostFacts:
         partial(host.raw, DATA_VOLUMES),
     ]
     registry, kubeadm, api, operator, above, data_volumes = together(single)
+    bounds = budget.parse(above)
+    counted = any(bound.clusters is not None for bound in bounds)
     networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
     return HostFacts(
         version=host.version(),
@@ -198,6 +201,8 @@ def observe_host(host: Cluster) -> HostFacts:
         registry_mirror=_mirror(registry),
         operator=operator is not None,
         above=lineage.parse(above),
+        bounds=bounds,
+        tenants=_tenants(namespaces, host.list("TenantCluster")) if counted else {},
     )
 
 
@@ -237,6 +242,18 @@ def _tenant_cidrs(namespaces: Iterable[Object]) -> Iterator[str]:
         for key in (names.POD_CIDR_ANNOTATION, names.SERVICE_CIDR_ANNOTATION):
             if key in annotations:
                 yield from _split(annotations[key])
+
+
+def _tenants(namespaces: Iterable[Object], clusters: Iterable[Object]) -> dict[str, int]:
+    """The tenants that have a control plane's namespace, each with how many clusters are in it."""
+    inside = {obj["metadata"]["uid"]: budget.inside(obj) for obj in clusters}
+    marks = [namespace["metadata"].get("annotations", {}) for namespace in namespaces]
+    found = [
+        mark.get(names.OWNER_UID_ANNOTATION, "")
+        for mark in marks
+        if names.POD_CIDR_ANNOTATION in mark and names.RETAINED_ANNOTATION not in mark
+    ]
+    return {uid: inside.get(uid, 0) for uid in found}
 
 
 def _service_cidrs(

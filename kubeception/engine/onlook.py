@@ -45,6 +45,10 @@ class Told(Report):
         return self.conditions.get("APIServerReady", UNSEEN)
 
     @property
+    def encryption(self) -> Readiness:
+        return self.conditions.get("EncryptionReady", UNSEEN)
+
+    @property
     def ready(self) -> bool:
         return not self.failures and self.conditions.get("Ready", UNSEEN).ok
 

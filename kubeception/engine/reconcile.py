@@ -12,6 +12,7 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Awaited, Component, Readiness, Side
+from kubeception.components.encryption import Encryption
 from kubeception.engine import access, balancer, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
@@ -24,8 +25,15 @@ from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.report import Report
+from kubeception.engine.rewrite import Rewrite
 from kubeception.engine.sites import KINDS, Sites, Ways
-from kubeception.engine.status import cluster_status, paused_status, pool_status, refused_status
+from kubeception.engine.status import (
+    cluster_status,
+    paused_status,
+    pool_status,
+    reason_of,
+    refused_status,
+)
 from kubeception.engine.view import HostView
 from kubeception.errors import (
     ApiError,
@@ -36,7 +44,7 @@ from kubeception.errors import (
     StoppedError,
 )
 from kubeception.kube.client import Cluster
-from kubeception.plan import control_plane
+from kubeception.plan import budget, control_plane
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts, Object, key_of
 from kubeception.plan.keys import KeySource, RandomKeys
@@ -48,6 +56,10 @@ MENDED_BY_TIME: Final = frozenset({0, 429, 500, 502, 503, 504})
 
 TENANT_WATCHED: Final = ("CertificateSigningRequest", "Node")
 """What passes look at in a tenant beside what they wrote there."""
+TENANT_CLUSTERS: Final = f"metadata.name=tenantclusters.{names.GROUP}"
+"""By which a tenant can have tenants."""
+RECOUNT_SECONDS: Final = 60.0
+"""How often who is in a budgeted tenant is looked at: of the budgets above, and of others' use, nothing is heard."""
 UNPLACED: Final = "spec.nodeName=,status.phase=Pending"
 """Pods that may ask for another node."""
 REACH_SECONDS: Final = 2.0
@@ -81,6 +93,7 @@ class Engine:
         self.ways = Ways(self.changes.forget)
         self.view = view or HostView(host, clock)
         self.patience = patience
+        self.rewrite = Rewrite()
         self.local: set[tuple[str, str]] = set()
         """The tenant's Services that only nodes with an endpoint answer for."""
 
@@ -222,11 +235,14 @@ class Pass:
                 self.report.seconds[component.name] = time.perf_counter() - began
             ctx = self._enter(ctx)
             self.report.endpoint = ctx.endpoint.url if ctx.endpoint else ""
+            self._encryption(ctx)
             machines = self._machines(ctx)
             ctx = machines.ctx
             self._balancers(ctx, machines)
         except ConflictError as error:  # nothing may be built upon what is somebody else's
             self._failed(error)
+        if any(bound.limited for bound in ctx.facts.host.bounds):
+            self.report.look_by(RECOUNT_SECONDS)
         explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
         self.report.writes = sum(c.writes.count for c in (self.host, *self._others))
@@ -262,6 +278,8 @@ class Pass:
         self._others.append(tenant)
         try:
             objects = observe.observe_tenant(tenant)
+            if budget.counts(ctx.cluster, ctx.facts.host):
+                self._count(found, tenant)
             facts = observe.observe_network(tenant, ctx.facts.with_tenant_objects(objects))
         except ApiError as error:
             self._lost(error)
@@ -271,6 +289,17 @@ class Pass:
         self.engine.changes.saw(found, facts.tenant_objects.values())
         self.engine.changes.watch_all(found, TENANT_WATCHED)
         return replace(ctx, facts=facts)
+
+    def _count(self, place: Cluster, tenant: Cluster) -> None:
+        """How many clusters are in the tenant, for budgets that depend on it; heard of when that changes."""
+        found, served = tenant.list_at("TenantCluster")
+        self.report.clusters = budget.count(found)
+        changes = self.engine.changes
+        changes.saw(place, found)
+        if served:
+            changes.watch_all(place, ["TenantCluster"])
+        else:
+            changes.watch_all(place, ["CustomResourceDefinition"], fields=TENANT_CLUSTERS)
 
     def _component(self, component: Component, ctx: PlanContext) -> PlanContext:
         """Apply one component; the context with what came of it."""
@@ -335,6 +364,17 @@ class Pass:
         labels = f"{names.CLUSTER_LABEL}={ctx.id}"
         changes, host = self.engine.changes, self.engine.host
         changes.watch_all(host, [kind], namespace, labels=labels, only=only)
+
+    def _encryption(self, ctx: PlanContext) -> None:
+        """Go on with what a new encryption key takes beside restarts."""
+        if self.tenant is None:
+            return
+        with self._going_on():
+            found = self.engine.rewrite.go_on(self.host, self.tenant, ctx)
+            if found is not None:
+                component, _ = self.report.components[Encryption.name]
+                self.report.record(component, found)
+                self.report.look_again(0.05 if found.reason is Reason.IN_PROGRESS else 5.0)
 
     def _machines(self, ctx: PlanContext) -> Machines:
         """Work on the machines; they, and the context with the sizes that autoscaled pools have now."""
@@ -437,7 +477,7 @@ class Pass:
             self.report.record(component, Readiness.waiting(error.message, Reason.RETRYING))
         else:
             of_spec = isinstance(error, SpecError)
-            reason = Reason.SPEC_REFUSED if of_spec else Reason.REQUEST_REFUSED
+            reason = reason_of(error) if of_spec else Reason.REQUEST_REFUSED
             self.report.record(component, Readiness.failed(error.message, reason))
             self._failed(error)
 

@@ -28,6 +28,8 @@ class Report:
     news: list[News] = field(default_factory=list)
     """What was done to machines, for whoever wants to know."""
     nodes_wanted: int = 0
+    clusters: int | None = None
+    """How many clusters are in it; None where nobody has to know, or its API doesn't tell."""
     endpoint: str = ""
     api_answers: bool = False
     failures: list[KubeceptionError] = field(default_factory=list)
@@ -56,6 +58,10 @@ class Report:
         """What failed may do better after these seconds."""
         self.again = seconds if self.again is None else min(self.again, seconds)
 
+    def look_by(self, seconds: float) -> None:
+        """Another pass is due after these seconds at the latest."""
+        self.due = seconds if self.due is None else min(self.due, seconds)
+
     @property
     def soon(self) -> float | None:
         """Seconds after which another pass makes sense although nothing was heard."""
@@ -70,6 +76,11 @@ class Report:
     def datastore(self) -> Readiness:
         """How far etcd is."""
         return self.readiness("etcd")
+
+    @property
+    def encryption(self) -> Readiness:
+        """Whether Secrets are encrypted with the key that is asked for, and no other is needed."""
+        return self.readiness("encryption")
 
     @property
     def api_server(self) -> Readiness:

@@ -9,7 +9,7 @@ from kubeception.api.status import Phase
 from kubeception.api.v1alpha1 import NodePool, TenantCluster
 from kubeception.components.base import Readiness
 from kubeception.engine.report import FAILED, Report
-from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError
+from kubeception.errors import ApiError, BudgetError, ConflictError, KubeceptionError, SpecError
 from kubeception.plan.context import PlanContext
 
 Status = Mapping[str, Any]
@@ -32,6 +32,7 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
         "Ready": ready,
         "DatastoreReady": report.datastore,
         "APIServerReady": report.api_server,
+        "EncryptionReady": report.encryption,
         "AddonsReady": report.addons,
         "NodesReady": report.nodes,
         "Paused": Readiness.waiting("", Reason.NOT_PAUSED),
@@ -49,6 +50,7 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
         **_ranges(ctx),
         "nodes": report.nodes_wanted,
         "readyNodes": report.nodes_ready,
+        **({} if report.clusters is None else {"clusters": report.clusters}),
         "conditions": conditions(cluster.status, parts, cluster.metadata.generation, now),
     }
 
@@ -158,15 +160,17 @@ def time(moment: datetime) -> str:
 def _ready(report: Report) -> Readiness:
     if report.failures:
         first = report.failures[0]
-        return Readiness.failed(first.message, _reason(first))
+        return Readiness.failed(first.message, reason_of(first))
     if report.ready:
         return Readiness.ready(f"{report.nodes.message}, API server at {report.endpoint}")
     cause = report.waiting[1].reason if report.waiting else Reason.WAITING
     return Readiness.waiting(report.waits_for, cause if cause in TROUBLES else Reason.IN_PROGRESS)
 
 
-def _reason(error: KubeceptionError) -> Reason:
+def reason_of(error: KubeceptionError) -> Reason:
+    """What a condition says of an error that no repetition mends."""
     for kind, reason in (
+        (BudgetError, Reason.BUDGET_EXCEEDED),
         (SpecError, Reason.SPEC_REFUSED),
         (ConflictError, Reason.CONFLICT),
         (ApiError, Reason.REQUEST_REFUSED),

@@ -1,4 +1,4 @@
-"""The host as all tenants share it: read once for all of them, and which ranges were planned a moment ago."""
+"""The host as all tenants share it: read once for all of them, and what was planned a moment ago."""
 
 import threading
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Final
 from kubeception.engine import observe
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
+from kubeception.plan import budget
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import HostFacts
 
@@ -40,8 +41,11 @@ class HostView:
             host = self._facts(PLANNING_LIFE)
             others = [c for key, cidrs in self._planned.items() if key != uid for c in cidrs]
             taken = tuple(dict.fromkeys((*host.tenant_cidrs, *others)))
-            result = replace(ctx, facts=replace(ctx.facts, host=replace(host, tenant_cidrs=taken)))
+            made = {key: 0 for key in self._planned if key != uid}
+            host = replace(host, tenant_cidrs=taken, tenants={**made, **host.tenants})
+            result = replace(ctx, facts=replace(ctx.facts, host=host))
             with suppress(KubeceptionError):  # whoever uses the network is told
+                budget.check(ctx.cluster, host)
                 self._planned[uid] = result.network.all
         return result
 

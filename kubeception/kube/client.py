@@ -45,6 +45,7 @@ PAGE: Final = 500
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
@@ -146,8 +147,18 @@ class Cluster:
         """
         return self.list_at(kind, namespace, labels=labels, fields=fields)[0]
 
+    def list_metadata(self, kind: str | Kind) -> Objects:
+        """All objects of a kind, without what they hold."""
+        return self.list_at(kind, accept=METADATA)[0]
+
     def list_at(
-        self, kind: str | Kind, namespace: str = "", *, labels: str = "", fields: str = ""
+        self,
+        kind: str | Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        accept: str = "",
     ) -> tuple[Objects, str]:
         """`list`, and the resource version from which a watch goes on."""
         found = kind_of(kind)
@@ -155,7 +166,8 @@ class Cluster:
         objects: Objects = []
         while True:
             try:
-                page = self._request("GET", found.path(namespace), _what(found, namespace), query)
+                what = _what(found, namespace)
+                page = self._request("GET", found.path(namespace), what, query, accept=accept)
             except NotFoundError:
                 return objects, ""
             objects += [_typed(found, item) for item in page["items"]]
@@ -370,12 +382,12 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         *,
         body: Any = None,
-        content: str = "application/json",
+        **request: Any,
     ) -> Object:
         """The JSON object that a request answers."""
         seconds = min(READ_SECONDS, self.limit(method)) if self.limit else READ_SECONDS
         answer = self._whole(
-            method, path, what=what, query=query, body=body, content=content, read_seconds=seconds
+            method, path, what=what, query=query, body=body, read_seconds=seconds, **request
         )
         try:
             result = json.loads(answer)
@@ -402,6 +414,7 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content: str = "application/json",
+        accept: str = "",
         read_seconds: float | None = READ_SECONDS,
     ) -> urllib3.HTTPResponse:
         if method != "GET" and not (query or {}).get("dryRun"):
@@ -414,6 +427,7 @@ class Cluster:
                 body=body,
                 query_params=[(key, value) for key, value in (query or {}).items() if value],
                 content_type=content,
+                header_params={"Accept": accept} if accept else {},
                 serialize=False,
                 _request_timeout=(self._connect_seconds, read_seconds),
             )

@@ -28,6 +28,22 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """How many clusters may be in one of those that a host is in, or in the host itself, and how deep."""
+
+    name: str = ""
+    clusters: int | None = None
+    depth: int | None = None
+    elsewhere: int = 0
+    """Clusters in it that are not in the host."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether it bounds anything."""
+        return self.clusters is not None or self.depth is not None
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """The host cluster, filled by engine/observe.py."""
 
@@ -51,6 +67,10 @@ class HostFacts:
     """Whether an operator is installed, which needs rights of its own in tenants' namespaces."""
     above: tuple[Level, ...] = ()
     """The clusters it is in, the outermost first; none where it is nobody's tenant."""
+    bounds: tuple[Bound, ...] = ()
+    """The budgets of the tenants it is in, the outermost first, and its own."""
+    tenants: Mapping[str, int] = field(default_factory=dict)
+    """By the uid of each tenant it has, how many clusters are in that; looked at where a budget above counts them."""
 
 
 def bears(obj: Object, label: str) -> bool:

@@ -10,10 +10,11 @@
 
 Material lives in Secrets of the control plane's namespace: one for each CA, and one for each reader of leaf
 certificates, so that mounting a Secret hands out nothing beyond what its reader needs. CAs, the signing key and
-the encryption key are roots: what depends on them is lost with them. Their Secrets are immutable, so that not
-even two engines at once replace one, and a root that can't be read is an error. A leaf is issued anew after two
-thirds of its life, or when it lacks a name it must cover. What people get is in no Secret: each of their
-certificates is issued when one of them asks for it, for hours.
+the encryption keys are roots: what depends on them is lost with them. Their Secrets are immutable, so that not
+even two engines at once replace one, and a root that can't be read is an error. A new encryption key is a Secret
+of its own beside the old one, which goes once nothing depends on it (components/encryption.py). A leaf is issued
+anew after two thirds of its life, or when it lacks a name it must cover. What people get is in no Secret: each of
+their certificates is issued when one of them asks for it, for hours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubeception import names
 from kubeception.errors import KubeceptionError
-from kubeception.plan import x509
+from kubeception.plan import encryption, x509
+from kubeception.plan.encryption import ENTRY, KEY_SIZE, EncryptionKey
 from kubeception.plan.endpoint import API_SERVICE, ETCD_SERVICE, Endpoint, cluster_ip
 from kubeception.plan.facts import Object
 from kubeception.plan.kubeconfig import kubeconfig
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 CAS: Final = ("serving", "client", "kubelet-serving", "etcd", "front-proxy", "tunnel")
 SERVICE_ACCOUNT: Final = "service-account"
 """The Secret with the key that signs service account tokens, `sa.key`, and its public half, `sa.pub`."""
-ENCRYPTION_KEY: Final = "encryption-key"
-ENCRYPTION_KEY_SIZE: Final = 32
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,23 @@ class Pki:
         return x509.private_key_pem(self._ctx.keys.private_key(SERVICE_ACCOUNT))
 
     @cached_property
-    def encryption_key(self) -> bytes:
-        """The key Secrets are encrypted with at rest, 32 octets.
+    def encryption_keys(self) -> tuple[EncryptionKey, ...]:
+        """The keys Secrets are encrypted with at rest, the newest last: the one the spec asks for.
 
-        Raises KubeceptionError when its Secret exists and can't be read.
+        Raises KubeceptionError when one can't be read, or is in use and its Secret isn't there.
         """
-        if (held := self._held(ENCRYPTION_KEY)) is not None:
-            key = held.get("secretbox", b"")
-            if len(key) != ENCRYPTION_KEY_SIZE:
-                raise self._broken(ENCRYPTION_KEY, f"secretbox has {len(key)} octets")
-            return key
-        return self._ctx.keys.random_bytes(ENCRYPTION_KEY, ENCRYPTION_KEY_SIZE)
+        held = sorted(encryption.held(self._ctx), key=lambda key: key.number)
+        for key in held:
+            if len(key.value) != KEY_SIZE:
+                raise self._broken(key.secret, f"{ENTRY} has {len(key.value)} octets")
+        if missing := {*(encryption.known(self._ctx) or ())} - {key.name for key in held}:
+            raise self._broken(encryption.secret_of(min(missing)), "it is in use, and not there")
+        rotation = self._ctx.spec.encryption.rotation
+        if held and held[-1].rotation == rotation:
+            return tuple(held)
+        new = EncryptionKey(held[-1].number + 1 if held else 1, rotation, b"")
+        value = self._ctx.keys.random_bytes(new.secret, KEY_SIZE)
+        return (*held, replace(new, value=value))
 
     def api_server_names(self) -> tuple[str, ...]:
         """The names and addresses by which the API server is dialled."""
@@ -154,7 +160,11 @@ class Pki:
             yield self._root(f"ca-{name}", {"tls.crt": pair.cert, "tls.key": pair.key})
         key = self.service_account_key
         yield self._root(SERVICE_ACCOUNT, {"sa.key": key, "sa.pub": x509.public_key(key) or b""})
-        yield self._root(ENCRYPTION_KEY, {"secretbox": self.encryption_key})
+        for each in self.encryption_keys:
+            secret = self._root(each.secret, {ENTRY: each.value})
+            if each.rotation:
+                secret["metadata"]["annotations"] = {names.ROTATION_ANNOTATION: each.rotation}
+            yield secret
 
     @property
     def rooted(self) -> bool:

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeception.plan.bootstrap import PATCHES, Bootstrap, File
-from kubeception.plan.endpoint import Endpoint
 from kubeception.plan.render import text
-from kubeception.plan.way import RULES, forward
+from kubeception.plan.way import RULES
 
 OWN: Final = "/etc/kubeception"
 
 
-def script(boot: Bootstrap, endpoint: Endpoint) -> str:
-    """What root's shell runs on the machine; it may be run again, and then changes nothing that is done."""
-    lines = "".join(f"{shlex.join(line)}\n" for line in _lines(boot, forward(endpoint)))
+def script(boot: Bootstrap, way: str) -> str:
+    """What root's shell runs on the machine; it may be run again, and then changes nothing that is done.
+
+    `way` are the rules of `plan.way.forward`.
+    """
+    lines = "".join(f"{shlex.join(line)}\n" for line in _lines(boot, way))
     # A function, so that half a script does nothing, and no command reads the rest of it.
     return f"{text('machine.sh', {})}\nmain() {{\n{lines}}}\nmain </dev/null\n"
 

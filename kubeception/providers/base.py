@@ -4,16 +4,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.errors import SpecError
 from kubeception.kube.client import Cluster
+from kubeception.plan.amounts import Amounts
 from kubeception.plan.bootstrap import Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
+
+EXCEEDED: Final = "exceeded quota"
+"""In what an API server says of an object that a ResourceQuota has no room for."""
 
 
 class Phase(StrEnum):
@@ -104,6 +108,13 @@ class NodeProvider(Protocol):
     def room(self, pool: NodePool) -> int | None:
         """How many machines of this pool there can be at once; None where nothing but the host says so."""
         return None
+
+    def takes(self, pool: NodePool) -> Amounts:
+        """What a machine of this pool takes of the host, so that budgets can be kept.
+
+        Raises SpecError where the spec doesn't say.
+        """
+        return Amounts()
 
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap

@@ -14,6 +14,7 @@ from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.errors import KubeceptionError, SpecError
 from kubeception.kube.client import Cluster
 from kubeception.plan import control_plane
+from kubeception.plan.amounts import Amounts, amounts
 from kubeception.plan.bootstrap import GROW, READ_NETWORK, Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
@@ -23,6 +24,7 @@ from kubeception.plan.versions import image
 from kubeception.plan.way import forward
 from kubeception.providers import migration, volume
 from kubeception.providers.base import (
+    EXCEEDED,
     Machine,
     NodeProvider,
     Phase,
@@ -115,12 +117,24 @@ class KubeVirt(NodeProvider):
         if found := list(problems(ctx.spec.exposure, [pool])):
             raise SpecError(found, what=f"NodePool {pool.name}")
 
+    def takes(self, pool: NodePool) -> Amounts:
+        options = pool.spec.kubevirt or KubeVirtOptions()
+        if site_of(pool) is not None:
+            return Amounts()
+        if options.instancetype:
+            problem = (
+                "spec.kubevirt.instancetype: a budget counts cpus and memory: name these instead"
+            )
+            raise SpecError([problem], what=f"NodePool {pool.name}")
+        disk = options.root_disk.size if options.root_disk else "0"
+        return amounts(str(options.cpus or CPUS), options.memory or MEMORY, disk)
+
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap
     ) -> list[Object]:
         site = site_of(pool)
         namespace = site.namespace if site else ctx.nodes_namespace
-        way = forward(ctx.endpoint) if site and ctx.endpoint else ""
+        way = forward(ctx.endpoint, ctx.network.api_ip) if site and ctx.endpoint else ""
         labels = {names.MACHINE_LABEL: machine, names.POOL_LABEL: pool.name}
         if site:
             labels[names.SITE_LABEL] = site.name
@@ -316,6 +330,8 @@ def _trouble(status: Object) -> tuple[Reason | None, str]:
     for condition in status.get("conditions") or ():
         found = CONDITIONS.get((condition["type"], condition["status"]))
         words = str(condition.get("message") or condition.get("reason") or "")
+        if EXCEEDED in words:
+            return Reason.QUOTA_EXCEEDED, words
         if found and words:
             return reason or found, words
     return reason, said

@@ -6,7 +6,9 @@ from typing import ClassVar, Final
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool, PodOptions
+from kubeception.errors import SpecError
 from kubeception.kube.client import Cluster
+from kubeception.plan.amounts import Amounts, amounts
 from kubeception.plan.bootstrap import Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
@@ -38,6 +40,13 @@ class PodProvider(NodeProvider):
 
     def check(self, ctx: PlanContext, pool: NodePool) -> None:
         require(ctx, pool, names.ALLOW_POD_NODES)
+
+    def takes(self, pool: NodePool) -> Amounts:
+        options = pool.spec.pod or PodOptions()
+        if options.cpus is None or options.memory is None:
+            problem = "spec.pod: cpus and memory must be said, for the cluster has a budget of them"
+            raise SpecError([problem], what=f"NodePool {pool.name}")
+        return amounts(str(options.cpus), options.memory)
 
     def render(
         self, ctx: PlanContext, pool: NodePool, machine: str, boot: Bootstrap

@@ -20,6 +20,7 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import text
 from kubeception.plan.script import script
+from kubeception.plan.way import forward
 from kubeception.providers.base import Machine, NodeProvider, Phase, marks, require
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Ssh(NodeProvider):
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": meta,
-            "stringData": {"script": script(boot, ctx.endpoint)},
+            "stringData": {"script": script(boot, forward(ctx.endpoint, ctx.network.api_ip))},
         }
         data = {"address": place.address, "port": str(place.port), "user": pool.spec.ssh.user}
         record: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}

@@ -277,7 +277,7 @@ class Bench:
             machine.wait()
             document = Path(folder) / "pool.json"
             document.write_text(json.dumps(pool))
-            with self.running("apply", f"--filename={document}") as began:
+            with self.running("apply", f"--file={document}") as began:
                 until(lambda: ready_nodes(api))
                 self.figures["owned"].take(time.monotonic() - began)
             self.delete(tenant, self.figures["delete_node"])

@@ -70,7 +70,7 @@ class Servers:
         ask = f"time wget -qO /dev/null http://{self.addresses[1]}:8080/file"
         said = self.kubectl("exec", self.names[0], "--", "sh", "-c", f"{{ {ask}; }} 2>&1")
         (line,) = (line for line in said.splitlines() if line.startswith("real"))
-        minutes, seconds = line.split()[1].rstrip("s").split("m")
+        minutes, seconds = line.removeprefix("real").rstrip("s").split("m")
         return FILE / (int(minutes) * 60 + float(seconds))
 
     def command(self) -> float:

@@ -1,14 +1,19 @@
 """Three clusters deep: each in the one before, its nodes pods of that; used from outside, hurt, and ended."""
 
-from collections.abc import Iterator
+import subprocess
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kubeception import names
-from tests.e2e.conftest import Lab
+from kubeception.lab import state
+from tests.e2e.conftest import Lab, programs
 from tests.e2e.deep import Deep, deep_in
 from tests.e2e.tenant import (
     ECHO,
@@ -51,8 +56,10 @@ def test_each_is_a_cluster_of_its_own_and_reached_from_outside(a: Deep) -> None:
         assert len(a.inner(path).nodes()) == nodes
 
 
-def test_no_ranges_meet(a: Deep) -> None:
-    used = [IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/12")]
+def test_no_ranges_meet(lab: Lab, a: Deep) -> None:
+    host = state.load(lab.name)
+    assert host
+    used = list(host.ranges)
     for where, name in (((), A), (("--in", A), "b"), (("--in", B), "c")):
         (found,) = a.json("get", name, *where)["items"]
         used += [IPv4Network(found["status"][key]) for key in ("podCIDR", "serviceCIDR")]
@@ -84,6 +91,53 @@ def test_the_tree_shows_all_and_what_each_uses(a: Deep) -> None:
     drawn = [line.split(" v1.")[0].rstrip() for line in a.run("tree", A).stdout.splitlines()]
     assert "└─ b" in drawn
     assert "   └─ c" in drawn
+
+
+def who(at: list[str], environment: dict[str, str], credential: list[str]) -> str:
+    """Whom an API server takes somebody for; nobody where it refuses."""
+    kubectl = programs() / "kubectl"
+    ask = f"{kubectl} --user=thief auth whoami -o jsonpath={{.status.userInfo.username}}"
+    steps = f'{kubectl} config set-credentials thief "$@" >&2 && {ask}'
+    argv = [*at, "sh", "-c", steps, "sh", *credential]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert (
+        not done.returncode or "Unauthorized" in done.stderr or "must be logged in" in done.stderr
+    )
+    return done.stdout
+
+
+@pytest.mark.attack("A22", control="within")
+def test_what_opens_one_level_opens_no_other(
+    lab: Lab, a: Deep, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Neither a ServiceAccount's token nor an administrator's certificate, up, down, or at the host."""
+    host = tmp_path / "host"
+    host.write_text(lab.run("kubeconfig").stdout)
+    ways = {path: a.argv("connect", path, "--") for path in PATHS} | {"": []}
+    stolen = {}
+    for path in ways:
+        token = ("create", "token", "default", "--namespace", "default")
+        stolen["token", path] = [
+            f"--token={(a.inner(path).kubectl(*token) if path else lab.kubectl(*token)).strip()}"
+        ]
+        text = a.run("kubeconfig", path).stdout if path else host.read_text()
+        (user,) = (each["user"] for each in yaml.safe_load(text)["users"])
+        for part in ("certificate", "key"):
+            file = tmp_path / f"{path.replace('/', '-')}.{part}"
+            file.write_bytes(b64decode(user[f"client-{part}-data"]))
+            stolen.setdefault(("certificate", path), []).append(f"--client-{part}={file}")
+    environments = dict.fromkeys(PATHS, a.environment) | {
+        "": {**a.environment, "KUBECONFIG": str(host)}
+    }
+    taken_for = {
+        (kind, of, at): who(way, environments[at], credential)
+        for at, way in ways.items()
+        for (kind, of), credential in stolen.items()
+    }
+    own = {key: name for key, name in taken_for.items() if key[1] == key[2]}
+    record_property("cases", len(taken_for) - len(own))
+    assert all(own.values()), own
+    assert {key: name for key, name in taken_for.items() if name and key not in own} == {}
 
 
 def test_a_host_of_others_is_not_deleted_by_accident(a: Deep) -> None:

@@ -305,6 +305,29 @@ def test_pause_and_resume(cli: Cli, host: Cluster, made: str) -> None:
     assert names.PAUSED_ANNOTATION not in found["metadata"].get("annotations", {})
 
 
+def test_describe_shows_a_budget_and_what_of_it_is_used(cli: Cli, host: Cluster, made: str) -> None:
+    assert "BUDGET" not in cli.run("describe", made).stdout
+    budget = {"clusters": 3, "depth": 1, "cpu": "4", "loadBalancers": 2}
+    host.patch("TenantCluster", made, {"spec": {"budget": budget}}, "default")
+    step(host, made)
+    status(host, made, clusters=2)
+    found = host.get(
+        "ResourceQuota", "budget", cluster_of(host, made)["status"]["controlPlaneNamespace"]
+    )
+    assert found
+    used = {"status": {"used": {"services.loadbalancers": "1"}}}
+    space = found["metadata"]["namespace"]
+    host.patch("ResourceQuota", "budget", used, space, subresource="status")
+    lines = [line.split() for line in cli.run("describe", made).stdout.splitlines()]
+    begin = lines.index(["BUDGET", "LIMIT", "USED"])
+    assert lines[begin + 1 : begin + 5] == [
+        ["clusters", "3", "2"],
+        ["depth", "1", "-"],
+        ["cpu", "4", "75m"],
+        ["loadBalancers", "2", "1"],
+    ]
+
+
 def test_logs_of_what_does_not_run(cli: Cli, seen: str) -> None:
     assert "no pod of its etcd" in cli.run("logs", seen, "etcd", code=4).stderr
     assert "is none of etcd" in cli.run("logs", seen, "kubelet", code=2).stderr

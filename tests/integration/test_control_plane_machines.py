@@ -67,7 +67,9 @@ def serve_from(world: World, name: str) -> None:
     spec = {"nodeName": name, "containers": [{"name": "kube-apiserver", "image": "i"}]}
     world.tenant.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    world.tenant.patch("Pod", meta["name"], {"status": status}, "kube-system", subresource="status")
+    world.tenant.patch(
+        "Pod", str(meta["name"]), {"status": status}, "kube-system", subresource="status"
+    )
 
 
 def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(

@@ -107,6 +107,7 @@ GOOD: tuple[Spec, ...] = (
     in_machines(),
     in_machines(datastore={"storage": "Auto"}, exposure={"type": "ClusterIP"}),
     {"controlPlane": {**MACHINES, "replicas": 3, "kubevirt": {"memory": "4Gi"}}},
+    {"budget": {"clusters": 0, "depth": 0, "cpu": "500m", "memory": "1Gi", "loadBalancers": 0}},
 )
 BAD: tuple[tuple[Spec, str], ...] = (
     (in_machines(datastore={"size": "2Gi"}), "datastore: with controlPlane.provider kubevirt"),
@@ -148,6 +149,7 @@ BAD: tuple[tuple[Spec, str], ...] = (
     (network(nameservers=["dns.example.com"]), SERVER),
     ({"addons": {"nodeLocalDNS": True, "coreDNS": False}}, "needs coreDNS and kubeProxy"),
     ({"addons": {"nodeLocalDNS": True, "kubeProxy": False}}, "needs coreDNS and kubeProxy"),
+    ({"budget": {"clusters": 1, "depth": 0}}, "with depth 0 there can be none"),
 )
 CHANGES: tuple[tuple[Spec, Spec], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.34.3", "paused": True}),
@@ -444,6 +446,13 @@ cluster_specs = shape(
             ),
             max_size=3,
         )
+    ),
+    budget=shape(
+        clusters=st.integers(-1, 1001),
+        depth=st.integers(-1, 33),
+        cpu=texts | st.just("500m"),
+        memory=texts,
+        loadBalancers=st.integers(-1, 501),
     ),
     deletionPolicy=st.sampled_from(["Delete", "Retain", "Orphan"]),
 )

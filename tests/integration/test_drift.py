@@ -15,6 +15,7 @@ from kubeception.engine.follow import until_gone
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster, Object
+from kubeception.plan import encryption
 from kubeception.plan.facts import Key, key_of
 from tests.integration.servers import ApiServer, api_server
 from tests.integration.standins import Straight
@@ -134,9 +135,9 @@ Repaired = Callable[[Object], bool]
 
 
 def delete(cluster: Cluster, obj: Object) -> Repaired | None:
-    """Not of a Namespace, whose end takes everything in it along."""
+    """Not of a Namespace, whose end takes everything in it along, nor of a key that what is stored depends on."""
     kind, namespace, name = key_of(obj)
-    if kind == "Namespace":
+    if kind == "Namespace" or (kind == "Secret" and name.startswith(encryption.SECRET)):
         return None
     cluster.delete(kind, name, namespace, uid=obj["metadata"]["uid"])
     return lambda found: bool(found["metadata"]["uid"] != obj["metadata"]["uid"])

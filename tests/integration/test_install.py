@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from kubeception import names
+from kubeception.cli.host import Host
+from kubeception.cli.nesting import check_order, furnish
 from kubeception.components.install import VERSION_LABEL, Options, tenant_access
 from kubeception.components.rbac import account
 from kubeception.engine import install as installation
@@ -16,6 +18,7 @@ from kubeception.engine.install import (
     chosen,
     install,
     install_operator,
+    installed_version,
     uninstall,
     uninstall_operator,
 )
@@ -146,6 +149,33 @@ def test_replicas_stay_and_an_older_release_is_refused(
         check(admin)
 
 
+def test_an_operator_is_not_newer_than_the_nearest_one_above_it(
+    admin: Cluster, host: Cluster
+) -> None:
+    outer = Host(admin, "", "lab")
+    team = Host(host, "", "lab", outer, "default", "team")  # without an operator
+    test = Host(host, "", "lab", team, "default", "test")
+
+    def release(version: str) -> None:
+        labels = {"metadata": {"labels": {VERSION_LABEL: version}}}
+        admin.patch("Deployment", names.OPERATOR, labels, names.SYSTEM_NAMESPACE)
+
+    check_order(test)
+    release("99.0.0")
+    check_order(test)
+    release("0.0.1")
+    check_order(outer)
+    with pytest.raises(
+        KubeceptionError, match=r"team/test: release .* newer .* lab.*0\.0\.1"
+    ) as caught:
+        check_order(test)
+    assert caught.value.hint.endswith(": kubeception upgrade")
+    with pytest.raises(KubeceptionError, match=r"^team: release"):
+        furnish(team, [], None)
+    assert installed_version(host) == "", "nothing was begun"
+    install_operator(admin, Options())
+
+
 def test_kinds_stored_in_a_version_this_release_lacks_are_refused(admin: Cluster) -> None:
     name = f"tenantclusters.{names.GROUP}"
 
@@ -170,9 +200,10 @@ def test_the_operator_makes_and_ends_a_tenant_with_its_own_rights(
     admin: Cluster, operator: Cluster
 ) -> None:
     name = f"t-{uuid.uuid4().hex[:8]}"
-    make(admin, operator, name)
+    make(admin, operator, name, budget={"cpu": "1", "loadBalancers": 1})
     for space in spaces(admin, name):
         assert admin.get("RoleBinding", names.OPERATOR, space)
+        assert admin.get("ResourceQuota", "budget", space)
     with Engine(operator, "default", name) as engine:
         engine.step()
         assert engine.step().writes == 0

@@ -263,8 +263,9 @@ class World:
         text = re.sub(r"(?<=\(in )\d+(?=d\))", lambda m: "N" * len(m[0]), text)
         text = re.sub(rf"(?<={re.escape(HOST)}:)\d{{5}}", "PPPPP", text)
         for digest in self.hashes:
-            for length in range(len(digest), 1, -1):
-                text = text.replace(f"-{digest[:length]}", "-" + "x" * length)
+            text = text.replace(f"-{digest}", "-" + "x" * len(digest))
+            for length in range(len(digest) - 1, 0, -1):
+                text = text.replace(f"-{digest[:length]}…", "-" + "x" * length + "…")
         return text
 
 

@@ -234,7 +234,8 @@ def test_a_line_for_a_machine_that_nobody_reaches(
 
 
 def test_the_kernel_takes_the_rules_of_the_way_outside(box: Box) -> None:
-    rules = forward(Endpoint("10.96.0.10", "203.0.113.10", 30443, tunnel_port=30132))
+    outside = Endpoint("10.96.0.10", "203.0.113.10", 30443, tunnel_port=30132)
+    rules = forward(outside, "10.100.0.1")
     argv = ("ip", "netns", "exec", box.namespace, "nft", "-f", "-")
     for _ in range(2):  # a second time changes nothing
         subprocess.run(argv, input=rules, text=True, check=True)

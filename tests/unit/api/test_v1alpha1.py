@@ -49,6 +49,11 @@ def test_every_problem_is_told_at_once_with_its_path() -> None:
         ({"controlPlane": {"provider": "ssh"}}, "spec.controlPlane.provider"),
         ({"datastore": {"size": "0"}}, "spec.datastore.size"),
         ({"datastore": {"size": 1}}, "spec.datastore.size"),
+        ({"budget": {"clusters": 2, "depth": 0}}, "spec.budget: clusters: 2, and with depth 0"),
+        ({"budget": {"cpu": "0"}}, "spec.budget.cpu: "),
+        ({"budget": {"memory": "much"}}, "spec.budget.memory: "),
+        ({"budget": {"loadBalancers": -1}}, "spec.budget.loadBalancers: "),
+        ({"budget": {"pods": 3}}, "spec.budget.pods: unknown key"),
     ],
 )
 def test_what_is_wrong_is_said(spec: dict[str, object], problem: str) -> None:

@@ -96,7 +96,7 @@ def test_secrets_are_encrypted_from_the_first_write(provider: str, order: list[s
     assert resource["resources"] == ["secrets"]
     assert [next(iter(p)) for p in resource["providers"]] == order
     (key,) = next(p["secretbox"] for p in resource["providers"] if "secretbox" in p)["keys"]
-    assert base64.b64decode(key["secret"]) == ctx.pki.encryption_key
+    assert base64.b64decode(key["secret"]) == ctx.pki.encryption_keys[0].value
 
 
 def pod_template(ctx: PlanContext) -> Object:
@@ -216,7 +216,7 @@ def test_the_first_start_waits_for_a_volume_and_no_later_one_does() -> None:
     deployment = find(
         list(component("control-plane").objects(there)), "Deployment", "control-plane"
     )
-    later = replace(asked, facts=asked.facts.with_objects([deployment]))
+    later = replace(asked, facts=asked.facts.with_objects([*ctx.pki.roots(), deployment]))
     assert deployment in list(component("control-plane").objects(later))
 
 

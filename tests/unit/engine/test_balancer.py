@@ -10,6 +10,7 @@ from kubeception.engine import balancer
 from kubeception.engine.balancer import Verdict
 from kubeception.engine.nodes import NO_NETWORK
 from kubeception.providers.base import Machine, Phase
+from tests.plans import plan
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ONE = Machine("one", "pool", Phase.RUNNING, NOW, address="10.0.0.1", host_node="host-1")
@@ -150,3 +151,19 @@ def test_status_is_written_once_and_keeps_what_others_said() -> None:
     assert balancer.status(asked, [{"ip": "203.0.113.7"}], verdict, NOW) is None
     assert balancer.status(asked, [{"ip": "203.0.113.8"}], verdict, NOW)
     assert balancer.status(asked, [{"ip": "203.0.113.7"}], Verdict("NoNodes", ""), NOW)
+
+
+@pytest.mark.parametrize(
+    ("spec", "limit"),
+    [
+        ({}, 16),
+        ({"budget": {"loadBalancers": 3}}, 3),
+        ({"budget": {"loadBalancers": 3}, "exposure": {"type": "LoadBalancer"}}, 2),
+        ({"budget": {"loadBalancers": 3}, "loadBalancers": {"limit": 1}}, 1),
+        ({"budget": {"loadBalancers": 3}, "loadBalancers": {"type": "NodePort"}}, 16),
+    ],
+)
+def test_a_budget_is_for_those_of_services_and_that_of_the_api_server(
+    spec: dict[str, Any], limit: int
+) -> None:
+    assert balancer.limit(plan(spec)) == limit

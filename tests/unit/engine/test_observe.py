@@ -1,4 +1,5 @@
 from collections import defaultdict
+from typing import Any
 
 from kubeception import names
 from kubeception.components.base import Side
@@ -36,3 +37,19 @@ def test_ranges_of_other_tenants_are_known_one_by_one() -> None:
     }
     found = observe._tenant_cidrs([{"metadata": {"annotations": annotations}}, {"metadata": {}}])
     assert list(found) == ["10.1.0.0/16", "fd01::/56", "10.2.0.0/20"]
+
+
+def space(uid: str, **annotations: str) -> dict[str, Any]:
+    marks = {names.OWNER_UID_ANNOTATION: uid, names.POD_CIDR_ANNOTATION: "10.1.0.0/16"}
+    return {"metadata": {"annotations": {**marks, **annotations}}}
+
+
+def test_tenants_count_by_their_control_planes_namespace_with_what_is_in_them() -> None:
+    machines = {"metadata": {"annotations": {names.OWNER_UID_ANNOTATION: "a"}}}
+    retained = space("gone", **{names.RETAINED_ANNOTATION: "2026-01-02T03:04:05Z"})
+    objects: list[dict[str, Any]] = [
+        {"metadata": {"uid": "a"}, "status": {"clusters": 3}},
+        {"metadata": {"uid": "not-made-yet"}},
+    ]
+    found = observe._tenants([space("a"), machines, space("b"), retained], objects)
+    assert found == {"a": 3, "b": 0}

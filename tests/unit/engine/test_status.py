@@ -137,6 +137,7 @@ def test_each_aspect_has_a_condition_of_its_own() -> None:
         "Ready",
         "DatastoreReady",
         "APIServerReady",
+        "EncryptionReady",
         "AddonsReady",
         "NodesReady",
         "Paused",

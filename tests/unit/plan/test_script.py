@@ -13,13 +13,14 @@ from kubeception.plan.script import script
 from kubeception.plan.way import forward
 
 INSIDE = Endpoint("192.0.2.10", "203.0.113.10", 30443, tunnel_port=30132)
+SERVICE = "10.96.0.1"
 LINES = text("machine.sh", {})
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=40)
 
 
 def calls(boot: Bootstrap, endpoint: Endpoint = INSIDE) -> list[list[str]]:
     """What is added to the fixed lines, as a shell splits it."""
-    whole = script(boot, endpoint)
+    whole = script(boot, forward(endpoint, SERVICE))
     assert whole.startswith(LINES)
     lines = whole.removeprefix(LINES).split("\n")
     assert (lines[:2], lines[-3:]) == (["", "main() {"], ["}", "main </dev/null", ""])
@@ -44,7 +45,10 @@ def test_every_function_that_is_called_is_there() -> None:
 
 
 def test_the_address_inside_leads_outside() -> None:
-    rules = forward(INSIDE)
+    rules = forward(INSIDE, SERVICE)
+    assert f"{SERVICE} . 443 : 203.0.113.10 . 30443" in rules, (
+        "else kube-proxy would send pods inside"
+    )
     assert "192.0.2.10 . 6443 : 203.0.113.10 . 30443" in rules
     assert "192.0.2.10 . 8132 : 203.0.113.10 . 30132" in rules
 
@@ -52,7 +56,7 @@ def test_the_address_inside_leads_outside() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.10", "api.example.org"])
 def test_nothing_leads_where_there_is_no_other_address(host: str) -> None:
     endpoint = replace(INSIDE, host=host)
-    assert forward(endpoint) == ""
+    assert forward(endpoint, SERVICE) == ""
     assert ["endpoint"] not in calls(Bootstrap("n", (), ()), endpoint)
 
 

@@ -236,6 +236,14 @@ def test_phases(objects: list[dict[str, Any]], phase: Phase, message: str) -> No
     assert (machine.phase, machine.message) == (phase, message)
 
 
+@pytest.mark.parametrize("kind", ["Failure", "Synchronized"])
+def test_a_quota_that_has_no_room_is_told_by_its_name(kind: str) -> None:
+    said = 'pods "virt-launcher-m" is forbidden: exceeded quota: budget, requested: requests.memory=2Gi'
+    state = {"type": kind, "status": "False", "reason": "FailedCreate", "message": said}
+    (machine,) = KubeVirt().machines([vm(status={"conditions": [state]})])
+    assert (machine.reason, machine.message) == (Reason.QUOTA_EXCEEDED, said)
+
+
 @pytest.mark.parametrize(
     ("printable", "reason"),
     [
