@@ -171,8 +171,20 @@ IN_MACHINES: Final = [
         "storage.classes: not with controlPlane.provider kubevirt",
     ),
     rule(
+        f"!({MACHINES}) || !has(self.encryption.rotation) || self.encryption.rotation == ''",
+        "encryption.rotation: not with controlPlane.provider kubevirt: a key that its machines have can't be exchanged",
+    ),
+    rule(
         f"!({MACHINES}) || self.version == oldSelf.version",
-        "the version of a control plane in machines can't be changed: make a new cluster of that version",
+        "version: that of a control plane in machines can't be changed: make a new cluster of that version",
+    ),
+    *(
+        rule(
+            f"!({MACHINES}) || self.{field} == oldSelf.{field}",
+            f"{field}: with controlPlane.provider kubevirt it can't be changed: the machines keep what they were "
+            "made with",
+        )
+        for field in ("controlPlane", "encryption", "exposure")
     ),
 ]
 COUNTABLE: Final = [

@@ -186,7 +186,7 @@ class ControlPlaneMachines(Model):
 class ControlPlane(Model):
     """The tenant's control plane: pods of the host, or virtual machines of it, which kubeadm makes one.
 
-    All but `audit` and `apiServer` can't be changed.
+    What it runs in can't be changed; with machines, nothing of this can.
     """
 
     provider: Literal["pod", "kubevirt"] = Field(
@@ -537,6 +537,8 @@ class TenantClusterSpec(Model):
             yield "networking.ipv6: its machines have IPv4 addresses only"
         if self.storage.classes:
             yield "storage.classes: the driver's controller needs a control plane in pods"
+        if self.encryption.rotation:
+            yield "encryption.rotation: a key that its machines have can't be exchanged"
 
     @model_validator(mode="after")
     def _named_apart(self) -> Self:

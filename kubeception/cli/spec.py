@@ -111,7 +111,7 @@ def load(
                     f"NodePool {made.name}: spec.clusterRef.name: is {of}, not {parsed.name}"
                 )
         made_pools = [pool for pool in parsed_pools if pool is not None]
-        problems.found += unreachable(parsed.spec.exposure, made_pools)
+        problems.found += unreachable(parsed.spec, made_pools)
         problems.found += [
             f"NodePool {pool.name}: {TAKEN}" for pool in made_pools if taken(parsed, pool)
         ]

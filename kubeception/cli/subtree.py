@@ -37,11 +37,12 @@ def subtree(host: "Host", namespace: str, name: str, fate: str) -> list[Member]:
     """
     from kubeception.cli.host import enter
     from kubeception.cli.tenant import find
+    from kubeception.cli.tree import in_machines
     from kubeception.errors import KubeceptionError
 
     known = find(host.cluster, namespace, name)
     this = Member(host, known)
-    if not (known.get("status") or {}).get("nodes"):
+    if not ((known.get("status") or {}).get("nodes") or in_machines(known)):
         return [this]
     try:
         there = enter(host, namespace, name, LOOK_SECONDS)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from kubeception.api.v1alpha1 import KubeVirtOptions
 from kubeception.components.base import Component
 from kubeception.components.etcd import volume_claim
 from kubeception.errors import BudgetError
 from kubeception.plan.amounts import NAMES, Amounts, amounts, limits, told
 from kubeception.plan.context import PlanContext
+from kubeception.plan.control_plane import pool_of
 from kubeception.plan.facts import Object
 
 REQUESTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -27,11 +29,15 @@ IN_CONTROL_PLANE: Final = {"load_balancers": "services.loadbalancers"}
 
 
 def control_plane(ctx: PlanContext) -> Amounts:
-    """What the control plane takes."""
+    """What the control plane takes: its pods and volume, or all its machines, be they made already or not."""
+    total = Amounts(load_balancers=int(ctx.spec.exposure.type == "LoadBalancer"))
+    if pool := pool_of(ctx):
+        size = pool.spec.kubevirt or KubeVirtOptions()
+        each = amounts(str(size.cpus), size.memory or "0")
+        return sum([each] * pool.spec.replicas, total)
     parts = ["etcd", "control-plane", *["storage-controller"] * bool(ctx.spec.storage.classes)]
     claim = volume_claim(ctx)
-    total = amounts(storage=claim["spec"]["resources"]["requests"]["storage"] if claim else "0")
-    total += Amounts(load_balancers=int(ctx.spec.exposure.type == "LoadBalancer"))
+    total += amounts(storage=claim["spec"]["resources"]["requests"]["storage"] if claim else "0")
     return sum((amounts(*REQUESTS[part]) for part in parts), total)
 
 
@@ -65,6 +71,8 @@ class Quotas(Component):
 
     def objects(self, ctx: PlanContext) -> Iterator[Object]:
         bounded, rest = limits(ctx.spec.budget), left(ctx)
+        if ctx.spec.control_plane.in_machines:  # they are where the others are
+            rest = bounded
         machines = {IN_MACHINES[f]: told(f, rest[f]) for f in rest if f in IN_MACHINES}
         own = {name: told(f, bounded[f]) for f, name in IN_CONTROL_PLANE.items() if f in bounded}
         for namespace, hard in ((ctx.nodes_namespace, machines), (ctx.namespace, own)):

@@ -397,25 +397,29 @@ class Pass:
             self.report.news += machines.news
             for refused in machines.failures:
                 self._failed(refused)
+            held = machines.holds.pop(own.name, None) if own else None
             self.report.holds = machines.holds
-            self._control_plane()
+            self._control_plane(held)
         self.report.due = machines.due
         self.report.nodes_wanted = sum(pool.spec.replicas for pool in machines.ctx.pools)
         if scaled and self._place is not None:
             self.engine.changes.watch_all(self._place, ["Pod"], fields=UNPLACED, only=starved)
         return machines
 
-    def _control_plane(self) -> None:
-        """Say of a control plane in machines what keeps one of them from starting, where that is known."""
+    def _control_plane(self, held: Readiness | None) -> None:
+        """Say of a control plane in machines why one of them isn't made, or doesn't start, where that is known."""
         component, readiness = self.report.components.get("control-plane", (None, None))
         stuck = [
             s for s in self.report.control_plane if s.message and not s.machine.joined_instance
         ]
-        if component and readiness and not readiness.ok and stuck:
+        if component is None or readiness is None or readiness.ok:
+            return
+        if stuck:
             first = stuck[0]
             said = f"waits for machine {first.machine.name}: {first.message}"
-            reason = first.reason or readiness.reason
-            self.report.record(component, Readiness.waiting(said, reason))
+            held = Readiness.waiting(said, first.reason or readiness.reason)
+        if held:
+            self.report.record(component, held)
 
     def _sites(self, ctx: PlanContext) -> Sites:
         """What there is of machines elsewhere, which is watched from now on."""

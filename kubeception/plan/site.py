@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from kubeception import names
-from kubeception.api.v1alpha1 import Exposure, NodePool
+from kubeception.api.v1alpha1 import NodePool, TenantClusterSpec
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.network import ipv4
+
+UNREACHED: Final = "can't reach the API server"
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,19 @@ def record_of(pool: NodePool) -> str:
     return site.name if site else ""
 
 
-def problems(exposure: Exposure, pools: Iterable[NodePool]) -> Iterator[str]:
-    """Why machines elsewhere couldn't reach an API server that is exposed like this; a line for each pool."""
-    wrong = ""
-    if exposure.type == "ClusterIP":
-        wrong = "spec.exposure.type ClusterIP is an address inside the host only"
+def problems(spec: TenantClusterSpec, pools: Iterable[NodePool]) -> Iterator[str]:
+    """Why machines elsewhere and the API server of such a cluster couldn't reach each other; a line for each pool."""
+    exposure, wrong = spec.exposure, ""
+    if spec.control_plane.in_machines:
+        wrong = "can't be reached by the API server: controlPlane.provider kubevirt has no tunnel"
+    elif exposure.type == "ClusterIP":
+        wrong = f"{UNREACHED}: spec.exposure.type ClusterIP is an address inside the host only"
     elif exposure.host and ipv4(exposure.host) is None:
-        wrong = f"spec.exposure.host: {exposure.host} is not an IPv4 address"
+        wrong = f"{UNREACHED}: spec.exposure.host: {exposure.host} is not an IPv4 address"
     for pool in pools if wrong else ():
         if site_of(pool):
             field = f"NodePool {pool.name}: spec.kubevirt.infraKubeconfigSecretRef"
-            yield f"{field}: machines there can't reach the API server: {wrong}"
+            yield f"{field}: machines there {wrong}"
 
 
 def record(ctx: PlanContext, site: Site, server: str) -> Object:

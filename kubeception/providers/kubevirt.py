@@ -114,7 +114,7 @@ class KubeVirt(NodeProvider):
         if site_of(pool) is None:
             return
         require(ctx, pool, names.ALLOW_INFRA_CLUSTERS, "spec.kubevirt.infraKubeconfigSecretRef")
-        if found := list(problems(ctx.spec.exposure, [pool])):
+        if found := list(problems(ctx.spec, [pool])):
             raise SpecError(found, what=f"NodePool {pool.name}")
 
     def takes(self, pool: NodePool) -> Amounts:

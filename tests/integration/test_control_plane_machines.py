@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -107,6 +108,34 @@ def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(
     assert endpoints(world, "kube-apiserver") == ["10.244.0.9", "10.244.0.10", "10.244.0.11"]
     assert report.nodes_ready == report.nodes_wanted == 0
     assert world.step().writes == 0
+
+
+def use(world: World, hard: int, used: int) -> None:
+    """The host's administrators have a quota of machines of their own, and it is used so far."""
+    key = "count/virtualmachines.kubevirt.io"
+    meta = {"name": "theirs", "namespace": world.namespace}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta}
+    world.host.apply({**quota, "spec": {"hard": {key: str(hard)}}})
+    status = {"status": {"hard": {key: str(hard)}, "used": {key: str(used)}}}
+    world.host.patch("ResourceQuota", "theirs", status, world.namespace, subresource="status")
+
+
+def test_a_machine_that_a_quota_refuses_leaves_nothing_and_comes_when_there_is_room(
+    world: World,
+) -> None:
+    world.step(2)
+    use(world, 1, 1)
+    first = started(world, 0)
+    found = world.step()
+    assert found.readiness("control-plane").reason == "QuotaExceeded"
+    assert "exceeded quota: theirs" in found.readiness("control-plane").message
+    assert found.holds == {}, "no pool is in question"
+    assert world.vms() == [first]
+    assert world.tenant.list("Secret", "kube-system", labels=names.MACHINE_LABEL) == []
+    use(world, 5, 1)
+    world.later = timedelta(minutes=1)
+    world.step()
+    assert len(world.vms()) == 2
 
 
 def test_a_machine_that_somebody_removed_is_made_anew(world: World) -> None:

@@ -84,6 +84,7 @@ def in_machines(**rest: Any) -> Spec:
     return {"controlPlane": MACHINES, **rest}
 
 
+MADE_WITH = "with controlPlane.provider kubevirt it can't be changed"
 FIXED = "provider, replicas and kubevirt of a control plane that runs can't be changed"
 RETAIN = "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain"
 
@@ -114,6 +115,7 @@ BAD: tuple[tuple[Spec, str], ...] = (
     (in_machines(deletionPolicy="Retain"), "deletionPolicy Retain: with controlPlane.provider"),
     (in_machines(**network(ipv6={})), "networking.ipv6: not with controlPlane.provider kubevirt"),
     (in_machines(**storage({})), "storage.classes: not with controlPlane.provider kubevirt"),
+    (in_machines(encryption={"rotation": "x"}), "encryption.rotation: not with controlPlane"),
     ({"controlPlane": {"replicas": 3}}, "replicas, kubevirt: are for provider kubevirt"),
     ({"controlPlane": {"kubevirt": {}}}, "replicas, kubevirt: are for provider kubevirt"),
     ({"controlPlane": {**MACHINES, "replicas": 2}}, "replicas: 1 or 3"),
@@ -156,6 +158,7 @@ CHANGES: tuple[tuple[Spec, Spec], ...] = (
     ({"version": "v1.34.3"}, {"version": "v1.34.10"}),
     ({"version": "v1.34.3"}, {"version": "v1.35.0"}),
     ({"deletionPolicy": "Retain"}, {"deletionPolicy": "Delete"}),
+    (in_machines(), in_machines(paused=True, budget={"cpu": "8"}, addons={"localPath": False})),
     ({"networking": {"cni": "none"}}, {"networking": {"cni": "none"}, "encryption": {}}),
     (storage({}), storage({"default": True}, {"name": "slow"})),
     (storage({}), storage({"name": "slow"})),
@@ -168,7 +171,15 @@ BAD_CHANGES: tuple[tuple[Spec, Spec, str], ...] = (
     (
         in_machines(version="v1.36.2"),
         in_machines(version="v1.36.3"),
-        "the version of a control plane in machines can't be changed",
+        "version: that of a control plane in machines can't be changed",
+    ),
+    (in_machines(), in_machines(encryption={"rotation": "x"}), "encryption.rotation: not with"),
+    (in_machines(), in_machines(encryption={"provider": "none"}), f"encryption: {MADE_WITH}"),
+    (in_machines(), in_machines(exposure={"type": "LoadBalancer"}), f"exposure: {MADE_WITH}"),
+    (
+        in_machines(),
+        {"controlPlane": {**MACHINES, "audit": {"level": "Metadata"}}},
+        f"controlPlane: {MADE_WITH}",
     ),
     ({"version": "v1.34.3"}, {"version": "v1.36.0"}, "one minor version at a time"),
     ({"version": "v1.35.0"}, {"version": "v1.34.9"}, OLD),

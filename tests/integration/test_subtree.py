@@ -23,9 +23,9 @@ OUTER, INNER, SILENT = "cascade-outer", "cascade-inner", "cascade-silent"
 PATHS = {OUTER: OUTER, INNER: f"{OUTER}/{INNER}", SILENT: f"{OUTER}/{SILENT}"}
 
 
-def make(cluster: Cluster, name: str, nodes: int) -> None:
+def make(cluster: Cluster, name: str, nodes: int, **spec: Any) -> None:
     kind = {"apiVersion": names.API_VERSION, "kind": "TenantCluster"}
-    cluster.apply({**kind, "metadata": {"name": name, "namespace": "default"}, "spec": {}})
+    cluster.apply({**kind, "metadata": {"name": name, "namespace": "default"}, "spec": spec})
     status = {"status": {"nodes": nodes}}
     cluster.patch("TenantCluster", name, status, "default", subresource="status")
 
@@ -77,6 +77,13 @@ def order(done: Result) -> list[str]:
     """Whom something was done to, one after the other."""
     lines = [line.split(" is ") for line in done.stderr.splitlines()]
     return [who for who, *what in lines if what and "paused" in what[0]]
+
+
+def test_a_control_plane_in_machines_is_nodes_that_others_may_run_on(tree: Tree) -> None:
+    tree.host.cluster.delete("TenantCluster", OUTER, "default")
+    make(tree.host.cluster, OUTER, 0, controlPlane={"provider": "kubevirt"})
+    run(pause, "--cascade")
+    assert INNER in tree.paused()
 
 
 def test_a_pause_is_of_one_unless_it_shall_cascade(tree: Tree) -> None:

@@ -69,10 +69,12 @@ def test_all_that_a_control_plane_in_machines_cannot_give_is_said_at_once() -> N
         "deletionPolicy": "Retain",
         "networking": {"ipv6": {}},
         "storage": {"classes": [{"name": "fast", "hostStorageClass": "nvme"}]},
+        "encryption": {"rotation": "2026-01"},
     }
     (found,) = problems(spec={**machines, **more})
-    for field in ("datastore", "deletionPolicy", "networking.ipv6", "storage.classes"):
-        assert f"{field}" in found
+    fields = ("datastore", "deletionPolicy", "networking.ipv6", "storage.classes")
+    for field in (*fields, "encryption.rotation"):
+        assert field in found
     assert tenant(more).spec.datastore.size == "2Gi"
 
 

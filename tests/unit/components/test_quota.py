@@ -59,6 +59,19 @@ def test_machines_have_what_the_control_plane_leaves() -> None:
     assert planned({"cpu": "1"}, **CLASS)["nodes"] == {"requests.cpu": "910m"}
 
 
+MACHINES = {"controlPlane": {"provider": "kubevirt", "replicas": 3, "kubevirt": {"cpus": 4}}}
+
+
+def test_a_control_plane_in_machines_takes_these_from_where_the_others_are() -> None:
+    assert control_plane(plan(MACHINES)) == amounts("12", "9Gi")
+    room = {"cpu": "16", "memory": "16Gi", "storage": "10Gi"}
+    assert planned(room, **MACHINES) == {
+        "nodes": {"requests.cpu": "16", "requests.memory": "16Gi", "requests.storage": "10Gi"}
+    }
+    with pytest.raises(BudgetError, match="cpu: 8, and the control plane alone takes 12"):
+        planned({"cpu": "8"}, **MACHINES)
+
+
 def test_load_balancers_are_bounded_where_they_are() -> None:
     assert planned({"loadBalancers": 2}) == {"control plane": {"services.loadbalancers": "2"}}
     assert planned({"loadBalancers": 0}) == {"control plane": {"services.loadbalancers": "0"}}

@@ -30,6 +30,19 @@ def test_machines_of_the_host_count_by_their_size_and_those_elsewhere_not() -> N
     assert short_of(ctx, [elsewhere], POOL) == []
 
 
+def test_machines_of_the_control_plane_have_their_place_before_there_are_any() -> None:
+    spec = {"budget": BUDGET, "controlPlane": {"provider": "kubevirt"}}
+    ctx = plan(spec, pools=(POOL,))
+    first = replace(ONE, name="demo-control-plane-0", pool="demo-control-plane")
+    assert taken(ctx, []) == taken(ctx, [first]) == amounts("2", "3Gi")
+    assert short_of(ctx, [ONE], POOL) == [
+        "cpu 4: 4 are taken, and 2 more asked for",
+        "memory 8Gi: 6Gi are taken, and 3Gi more asked for",
+    ]
+    facts = ctx.facts.with_objects([quota(ctx.nodes_namespace, requests_storage="5Gi")])
+    assert used(replace(ctx, facts=facts), [first])["storage"] == 5 << 30
+
+
 def test_what_machines_in_another_cluster_take_is_not_the_hosts() -> None:
     there = {
         "infraKubeconfigSecretRef": {"name": "way"},

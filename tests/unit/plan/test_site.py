@@ -56,9 +56,15 @@ def test_other_places_have_other_records() -> None:
 def test_an_api_server_that_machines_elsewhere_do_not_reach(
     exposure: dict[str, str], said: str
 ) -> None:
-    found = list(problems(tenant({"exposure": exposure}).spec.exposure, [pool(1), remote()]))
+    found = list(problems(tenant({"exposure": exposure}).spec, [pool(1), remote()]))
     assert bool(found) is bool(said)
     assert all(said in line for line in found)
+
+
+def test_an_api_server_in_a_machine_has_no_tunnel_to_machines_elsewhere() -> None:
+    spec = tenant({"controlPlane": {"provider": "kubevirt"}}).spec
+    (found,) = problems(spec, [pool(1), remote()])
+    assert "infraKubeconfigSecretRef: machines there can't be reached by the API server" in found
 
 
 def test_the_pool_of_a_machine_is_in_its_name() -> None:
