@@ -60,7 +60,8 @@ def cluster_configuration(ctx: PlanContext) -> Object:
         sans=list(dict.fromkeys(sans)),
         api_server=_arguments(_api_server(ctx)),
         controller_manager=_arguments(_controller_manager(ctx)),
-        etcd=_arguments(_etcd()),
+        scheduler=_arguments({"profiling": "false", **_election(ctx)}),
+        etcd=_arguments(_etcd(ctx)),
     )
 
 
@@ -181,6 +182,7 @@ def _controller_manager(ctx: PlanContext) -> dict[str, str]:
         "cluster-signing-key-file": "",
         "node-cidr-mask-size-ipv4": str(ctx.network.node_mask),
         "profiling": "false",
+        **_election(ctx),
     }
     for signer, ca in signers.items():
         said[f"cluster-signing-{signer}-cert-file"] = f"{PKI}/{ca}.crt"
@@ -188,13 +190,30 @@ def _controller_manager(ctx: PlanContext) -> dict[str, str]:
     return said
 
 
-def _etcd() -> dict[str, str]:
+def _election(ctx: PlanContext) -> dict[str, str]:
+    """How one of several comes to be in charge, and stays it where a processor is slow; one alone just is."""
+    if _alone(ctx):
+        return {"leader-elect": "false"}
+    return {
+        "leader-elect-lease-duration": "60s",
+        "leader-elect-renew-deadline": "40s",
+        "leader-elect-retry-period": "5s",
+    }
+
+
+def _etcd(ctx: PlanContext) -> dict[str, str]:
     """Members dial each other by the addresses of Services, which no guest has but its own, and come by others."""
+    patient = {"heartbeat-interval": "500", "election-timeout": "5000"}
     return {
         "listen-client-urls": f"https://0.0.0.0:{CLIENT_PORT}",
         "listen-peer-urls": f"https://0.0.0.0:{PEER_PORT}",
         "peer-skip-client-san-verification": "true",
+        **({} if _alone(ctx) else patient),
     }
+
+
+def _alone(ctx: PlanContext) -> bool:
+    return ctx.spec.control_plane.replicas == 1
 
 
 def _arguments(said: Mapping[str, str]) -> list[dict[str, str]]:

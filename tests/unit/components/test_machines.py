@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from kubeception import names
+from kubeception.components import machines
 from kubeception.components.control_plane import ControlPlane
 from kubeception.components.endpoint import Services
 from kubeception.components.machines import DONE, DROP_IN, INIT, PKI, machine_bootstrap
@@ -13,7 +14,7 @@ from kubeception.plan.bootstrap import JOIN, JOIN_UNIT, UNIT, Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.control_plane import members, pool_of
 from kubeception.plan.facts import Object
-from tests.plans import applied, case, everything, find
+from tests.plans import applied, case, everything, find, plan
 
 TOKEN = "abcdef.0123456789abcdef"
 
@@ -49,6 +50,24 @@ def test_the_first_makes_the_cluster_with_what_we_say_and_leaves_the_rest_to_us(
     assert cluster["controlPlaneEndpoint"] == "192.0.2.10:6443"
     assert cluster["networking"]["serviceSubnet"] == ctx.network.service_cidr
     assert kubelet["kind"] == "KubeletConfiguration"
+
+
+def test_several_take_their_time_to_elect_one_and_one_alone_elects_nobody(
+    ctx: PlanContext,
+) -> None:
+    spec = {"controlPlane": {"provider": "kubevirt"}}
+    for made, flag, value in (
+        (ctx, "leader-elect-lease-duration", "60s"),
+        (plan(spec), "leader-elect", "false"),
+    ):
+        found = machines.cluster_configuration(made)
+        for part in ("controllerManager", "scheduler"):
+            assert {"name": flag, "value": value} in found[part]["extraArgs"]
+    several, one = (
+        {each["name"] for each in machines.cluster_configuration(c)["etcd"]["local"]["extraArgs"]}
+        for c in (ctx, plan(spec))
+    )
+    assert several - one == {"election-timeout", "heartbeat-interval"}
 
 
 def test_it_does_so_once_and_in_place_of_a_workers_unit(ctx: PlanContext) -> None:
