@@ -165,11 +165,8 @@ def of_cluster(host: "Cluster", tenant: "Object") -> Branch:
         for pool in pools
     ]
     of_pools = {pool["metadata"]["name"] for pool in pools}
-    for (
-        pool,
-        nodes,
-    ) in inside.nodes.items():  # those of the control plane, or of a pool that is gone
-        if pool not in of_pools:
+    for pool, nodes in inside.nodes.items():
+        if pool not in of_pools:  # those of the control plane, or of a pool that is gone
             children += [replace(node, use=use.get(node.name, Use())) for node in nodes]
     ready, own = condition(tenant, "Ready"), use.pop("", Use())
     said = "" if ready.get("status") == "True" else ready.get("message", "")

@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from kubeception import names
+from kubeception.components.kubeadm import Kubeadm
 from kubeception.components.machines import INIT, PKI, machine_bootstrap
 from kubeception.engine.link import answers
 from kubeception.kube.client import Cluster
+from kubeception.plan.bootstrap import JOIN, token_secret
 from kubeception.plan.control_plane import ROLE, api_server_of, members, pool_of
 from kubeception.providers.base import Phase
 from tests.integration.servers import binary, free_port, process
 from tests.integration.test_machines import World, user_data
 from tests.plans import case
+from tests.unit.components.test_cis import CONTROLS, Control
 
 REPLICAS = 3
 MIRROR = {"kubernetes.io/config.mirror": "static"}
@@ -165,30 +169,38 @@ def test_a_machine_that_ended_is_told_of_and_not_touched(world: World) -> None:
     assert state.machine.phase is Phase.ENDED
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root folder of the first machine, after kubeadm did in it what needs no cluster."""
+TOKEN = "abcdef.0123456789abcdef"
+
+
+def booted(root: Path, index: int, token: str = "") -> Path:
+    """The root folder of a machine of the case `machines`, with the files that it boots with."""
     if os.geteuid() != 0:
         pytest.skip("kubeadm changes its root folder to the test's")
-    root, ctx = tmp_path_factory.mktemp("machine"), case("machines")
+    ctx = case("machines")
     pool = pool_of(ctx)
     assert pool
-    for file in machine_bootstrap(ctx, pool, members(ctx)[0]).files:
+    for file in machine_bootstrap(ctx, pool, members(ctx)[index], token).files:
         path = root / file.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.content)
+    return root
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root folder of the first machine, after kubeadm did in it what needs no cluster."""
+    root = booted(tmp_path_factory.mktemp("machine"), 0)
     phases = ("certs all", "kubeconfig all", "etcd local", "control-plane all")
-    said = "".join(phase(root, each) for each in phases)
+    said = "".join(kubeadm(root, f"init phase {each}", INIT) for each in phases)
     for authority in ("ca", "front-proxy-ca", "etcd/ca"):
         assert f"Using existing {authority} certificate authority" in said
     assert 'Using the existing "sa" key' in said
     return root
 
 
-def phase(root: Path, words: str) -> str:
-    """A phase of `kubeadm init` in a folder of its own; what it says."""
-    argv = [binary("kubeadm"), "init", "phase", *words.split()]
-    argv += [f"--rootfs={root}", f"--config={INIT}"]
+def kubeadm(root: Path, words: str, config: str) -> str:
+    """What kubeadm says to this, in a folder of its own."""
+    argv = [binary("kubeadm"), *words.split(), f"--rootfs={root}", f"--config={config}"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     return done.stdout
@@ -196,42 +208,89 @@ def phase(root: Path, words: str) -> str:
 
 def command(root: Path, name: str, **flags: object) -> list[str]:
     """The command line of a static pod, for a process of this machine, with other flags in place of some."""
-    pod = yaml.safe_load((root / f"etc/kubernetes/manifests/{name}.yaml").read_text())
-    program, *arguments = pod["spec"]["containers"][0]["command"]
-    said = dict(each.removeprefix("--").split("=", 1) for each in arguments)
-    said |= {key.replace("_", "-"): str(value) for key, value in flags.items()}
+    program, given = static_pod(root, name)
+    said = {**given, **{key.replace("_", "-"): str(value) for key, value in flags.items()}}
     moved = (f"--{k}={v.replace('/etc/', f'{root}/etc/')}" for k, v in said.items())
     return [binary(program), *moved]
+
+
+def static_pod(root: Path, name: str) -> tuple[str, dict[str, str]]:
+    """Program and flags of a static pod."""
+    pod = yaml.safe_load((root / f"etc/kubernetes/manifests/{name}.yaml").read_text())
+    program, *arguments = pod["spec"]["containers"][0]["command"]
+    pairs = (each.removeprefix("--").partition("=") for each in arguments)
+    return program, {flag: value for flag, _, value in pairs}
+
+
+@pytest.fixture(scope="module")
+def served(machine: Path) -> Iterator[int]:
+    """The port of etcd's API server, by the command lines of the static pods, but for ports and folders."""
+    client, port = free_port(), free_port()
+    etcd = {
+        "data_dir": machine / "data",
+        "listen_client_urls": f"https://127.0.0.1:{client}",
+        "listen_peer_urls": f"https://127.0.0.1:{free_port()}",
+        "listen_metrics_urls": f"http://127.0.0.1:{free_port()}",
+    }
+    api = {"etcd_servers": f"https://127.0.0.1:{client}", "secure_port": port}
+    with (
+        process(machine, *command(machine, "etcd", **etcd)),
+        process(machine, *command(machine, "kube-apiserver", **api)),
+    ):
+        yield port
+
+
+def at(port: int, kubeconfig: Any) -> Cluster:
+    kubeconfig["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+    return Cluster(kubeconfig, "the machine's")
 
 
 def test_kubeadm_takes_what_a_machine_boots_with(machine: Path) -> None:
     manifest = (machine / "etc/kubernetes/manifests/etcd.yaml").read_text()
     assert case("machines").image("etcd") in manifest
-    said = command(machine, "kube-apiserver")
-    assert f"--client-ca-file={machine}{PKI}/clients.crt" in said
-    assert "--advertise-address=192.0.2.10" in said
+    _, said = static_pod(machine, "kube-apiserver")
+    assert said["client-ca-file"] == f"{PKI}/clients.crt"
+    assert said["advertise-address"] == "192.0.2.10"
 
 
-def test_what_kubeadm_sets_up_starts_and_knows_the_engine_and_kubeadm(machine: Path) -> None:
-    """etcd and kube-apiserver by the command lines of their static pods, but for ports and folders."""
-    client, peer, port = free_port(), free_port(), free_port()
-    etcd = {
-        "data_dir": machine / "data",
-        "listen_client_urls": f"https://127.0.0.1:{client}",
-        "listen_peer_urls": f"https://127.0.0.1:{peer}",
-        "listen_metrics_urls": f"http://127.0.0.1:{free_port()}",
-    }
-    api = {"etcd_servers": f"https://127.0.0.1:{client}", "secure_port": port}
+def test_the_first_machine_goes_through_all_of_init(tmp_path: Path) -> None:
+    said = kubeadm(booted(tmp_path, 0), "init --dry-run", INIT)
+    assert "Marking the node machines-control-plane-0 as control-plane" in said
+
+
+@pytest.mark.parametrize(
+    "control",
+    [control for control in CONTROLS if control.of != "kubelet"],
+    ids=lambda control: f"{control.id} {control.of}: {control.asked}",
+)
+def test_a_control_of_the_benchmark_is_met(machine: Path, control: Control) -> None:
+    assert control.met(static_pod(machine, control.of)[1])
+
+
+def test_what_kubeadm_sets_up_starts_and_knows_the_engine_and_kubeadm(
+    machine: Path, served: int
+) -> None:
     mine = case("machines").pki.engine_kubeconfig()
     theirs = yaml.safe_load((machine / "etc/kubernetes/super-admin.conf").read_text())
-    with (
-        process(machine, *command(machine, "etcd", **etcd)),
-        process(machine, *command(machine, "kube-apiserver", **api)),
-    ):
-        for document in (mine, theirs):
-            document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
-            with Cluster(document, "the machine's") as cluster:
-                assert until(partial(answers, cluster)), logged(machine)
+    for document in (mine, theirs):
+        with at(served, document) as cluster:
+            assert until(partial(answers, cluster)), logged(machine)
+
+
+def test_a_later_machine_goes_through_all_of_join(
+    machine: Path, served: int, tmp_path: Path
+) -> None:
+    ctx, root = case("machines"), booted(tmp_path, 1, TOKEN)
+    with at(served, ctx.pki.engine_kubeconfig()) as cluster:
+        assert until(partial(answers, cluster)), logged(machine)
+        for obj in Kubeadm().objects(ctx):
+            cluster.apply(obj)
+        cluster.create(token_secret(TOKEN, "later", "2036-01-01T00:00:00Z", {}))
+    way = root / "etc/kubernetes/discovery.conf"
+    way.write_text(way.read_text().replace("192.0.2.10:6443", f"127.0.0.1:{served}"))
+    said = kubeadm(root, "join --dry-run", JOIN)
+    assert "Would add etcd member: https://192.0.2.21:2380" in said
+    assert "Would mark node machines-control-plane-1 as a control-plane" in said
 
 
 def logged(root: Path) -> str:
