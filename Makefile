@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 KUBECEPTION := $(BIN)/kubeception
+CHECKOV := $(VENV)-checkov/bin/checkov
 KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
 
 # A lab for the command that follows, ended whatever becomes of that.
@@ -39,7 +40,7 @@ demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its n
 
 clean: ## end the lab and remove what was made here; the parts stay cached
 	if [ -x $(KUBECEPTION) ]; then $(KUBECEPTION) lab down; fi
-	rm -rf $(VENV) build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json conformance-*.json
+	rm -rf $(VENV) $(VENV)-checkov build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json conformance-*.json
 
 ##@ Test
 
@@ -86,6 +87,9 @@ lint: venv ## style, layers
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
+checkov: venv $(CHECKOV) ## all that is rendered, against checkov's checks and the exceptions in tests/checkov.yaml
+	$(BIN)/python -m tests.checkov $(CHECKOV)
+
 type: venv ## mypy, strict
 	$(BIN)/mypy
 
@@ -117,6 +121,11 @@ $(VENV)/.installed: setup.cfg
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
+# Apart from the project: it pins versions of much that this needs, too.
+$(CHECKOV):
+	$(PYTHON) -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/pip install --quiet checkov==3.3.30
+
 packages:
 	@command -v dpkg-query >/dev/null || { echo "not Debian; these are yours to install:" $(PACKAGES); exit; }; \
 	missing=$$(for name in $(PACKAGES); do \
@@ -126,4 +135,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration rbac-audit fault e2e conformance bench scale lint type manifests golden screens reference transcript docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration rbac-audit fault e2e conformance bench scale lint checkov type manifests golden screens reference transcript docs venv packages
