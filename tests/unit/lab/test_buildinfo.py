@@ -27,18 +27,22 @@ def linked(said: str = SAID, flags: int = 2) -> bytes:
     return header.ljust(32, b"\0") + text(b"go1.26.8") + text(frame + said.encode() + frame)
 
 
+def other() -> bytes:
+    return linked("mod\texample.com/other\tv9.9.9\n")
+
+
 @pytest.mark.parametrize(
     "before",
-    [
-        b"\x7fELF" + b"\0" * 28,
-        (b"in a constant: " + MAGIC).ljust(48, b"\0"),
-        MAGIC.ljust(64, b"\0"),
+    [b"\x7fELF", b"\0" + other(), (MAGIC + bytes([8, 2])).ljust(64, b"\0")],
+    ids=[
+        "a program",
+        "one that bears another, unaligned",
+        "one with the magic and nothing behind it",
     ],
-    ids=["a program", "one that reads build info", "one whose constant is aligned"],
 )
 def test_a_program_tells_its_modules_and_what_replaced_them(tmp_path: Path, before: bytes) -> None:
     program = tmp_path / "tool"
-    program.write_bytes(before + linked())
+    program.write_bytes(before.ljust(len(before) + -len(before) % 16, b"\0") + linked())
     assert read(program) == BuildInfo(
         "1.26.8",
         (
