@@ -119,6 +119,8 @@ class TerminalReport:
     def log(self, line: str) -> None:
         """A line for the log file, and for the terminal when all is asked for."""
         with self.lock:
+            if self.file.closed:  # a phase that an interrupt hit on its way in ends last
+                return
             self.file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {line}\n")
         if self.verbose:
             self.console.print(f"  {line}", markup=False, style="dim")

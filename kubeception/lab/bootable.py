@@ -19,6 +19,7 @@ from kubeception.lab import debian, disk, guest
 from kubeception.lab.command import run
 from kubeception.lab.report import Report
 from kubeception.lab.rootfs import TOOLS, Root, archive
+from kubeception.plan import kernel
 
 SECTOR: Final = 512
 BOOT_BEGIN: Final = 1 << 20
@@ -39,7 +40,7 @@ DRIVERS: Final = (
 """NVMe is part of the kernel; sr_mod is for the medium with cloud-init's data."""
 APPLETS: Final = (*disk.APPLETS, "blockdev", "cat", "chroot", "dd")
 
-COMMAND_LINE: Final = "console=tty0 console=ttyS0 loglevel=4 net.ifnames=0 rw"
+COMMAND_LINE: Final = " ".join(("console=tty0", *kernel.ARGUMENTS))
 SYSLINUX: Final = f"""\
 SERIAL 0 115200
 DEFAULT node

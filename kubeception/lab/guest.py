@@ -73,6 +73,8 @@ WANTED = {
     ),
 }
 """Target → all units it starts: what Debian would start besides costs an emulated processor half a minute."""
+MASKED = ("systemd-networkd-persistent-storage.service", "systemd-udev-load-credentials.service")
+"""Units that others want, for what no node has: network state and device rules from before it was one."""
 
 
 def overlay() -> tuple[Entry, ...]:
@@ -86,7 +88,8 @@ def overlay() -> tuple[Entry, ...]:
         for target, units in WANTED.items()
         for unit in units
     )
-    return (*texts, *wanted)
+    masked = (Entry(f"etc/systemd/system/{unit}", link="/dev/null") for unit in MASKED)
+    return (*texts, *wanted, *masked)
 
 
 def pod() -> tuple[Entry, ...]:

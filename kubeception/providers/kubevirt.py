@@ -13,6 +13,7 @@ from kubeception.api.reasons import Reason
 from kubeception.api.v1alpha1 import KubeVirtOptions, NodePool
 from kubeception.errors import KubeceptionError, SpecError
 from kubeception.kube.client import Cluster
+from kubeception.plan import kernel
 from kubeception.plan.amounts import Amounts, amounts
 from kubeception.plan.bootstrap import GROW, READ_NETWORK, Bootstrap
 from kubeception.plan.context import PlanContext
@@ -271,15 +272,14 @@ def kernel_boot(disk: str, *, configured: bool = False) -> Object:
 
     Whether cloud-init may configure its network is said here: nothing else would keep it from doing so.
     """
-    network = "" if configured else " network-config=disabled"
+    network = () if configured else ("network-config=disabled",)
     container = {
         "image": disk,
         "imagePullPolicy": "IfNotPresent",
         "kernelPath": "/boot/vmlinux",
         "initrdPath": "/boot/initrd",
     }
-    arguments = f"console=ttyS0 loglevel=4 net.ifnames=0{network} rw"
-    return {"container": container, "kernelArgs": arguments}
+    return {"container": container, "kernelArgs": " ".join((*kernel.ARGUMENTS, *network))}
 
 
 def _machine(vm: Object, vmi: Object | None, migrations: Iterable[Object] = ()) -> Machine:

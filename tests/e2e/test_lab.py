@@ -247,13 +247,15 @@ def typed(user: Lab, command: str, where: Path) -> None:
     assert command in shown
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     named = f"{command} --name {user.name}"
-    subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", named],
         cwd=where,
         env={**user.environment, "PATH": path},
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_image_of_ones_own_is_loaded(user: Lab, tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_an_interrupt_remembers_where_it_was(tmp_path: Path) -> None:
     assert caught.value.__notes__ == ["It was at: Network"]
 
 
+def test_a_phase_that_was_interrupted_on_its_way_in_may_end_last(tmp_path: Path) -> None:
+    with TerminalReport(tmp_path / "lab.log") as report:
+        phase = report.phase("Network")
+        phase.__enter__()
+    phase.__exit__(None, None, None)
+    assert "✓ Network" not in (tmp_path / "lab.log").read_text()
+
+
 def test_what_is_waited_for_is_said_after_3_s_and_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,16 @@ import pytest
 
 from kubeception.errors import KubeceptionError
 from kubeception.lab import guest
-from kubeception.lab.disk import contents, cpio, initrd, lay, load_order, strip
+from kubeception.lab.disk import (
+    SIGNED,
+    contents,
+    cpio,
+    initrd,
+    lay,
+    load_order,
+    strip,
+    unsigned,
+)
 from kubeception.lab.layer import Entry
 
 UNITS = {path.name for path in (guest.FILES / "etc/systemd/system").iterdir() if path.is_file()}
@@ -72,6 +81,7 @@ def test_a_stripped_root_starts_nothing_and_has_no_identity(tmp_path: Path) -> N
     (tmp_path / "etc/ssh").mkdir()
     for name in ("ssh_host_rsa_key", "ssh_host_ed25519_key.pub", "sshd_config"):
         (tmp_path / "etc/ssh" / name).write_text("")
+    (tmp_path / "etc/cloud/cloud.cfg.d").mkdir(parents=True)
     strip(tmp_path)
     assert not list(tmp_path.rglob("*.target.wants"))
     assert not list(tmp_path.rglob("*generators"))
@@ -85,6 +95,20 @@ def test_own_units_are_started_or_start_others() -> None:
     wanted = {unit for units in guest.WANTED.values() for unit in units}
     by_others = {"late.service", "late.target", "network-facts.service"}
     assert (wanted & UNITS) | by_others == UNITS
+
+
+def test_no_unit_is_wanted_and_masked() -> None:
+    wanted = {unit for units in guest.WANTED.values() for unit in units}
+    assert not wanted & set(guest.MASKED)
+    links = {entry.path.rpartition("/")[2]: entry.link for entry in guest.overlay() if entry.link}
+    assert [links[unit] for unit in guest.MASKED] == ["/dev/null"] * len(guest.MASKED)
+
+
+def test_a_module_loses_its_signature_and_nothing_else() -> None:
+    signature = bytes(range(40))
+    trailer = bytes(8) + len(signature).to_bytes(4, "big") + SIGNED
+    assert unsigned(b"\x7fELF module" + signature + trailer) == b"\x7fELF module"
+    assert unsigned(b"\x7fELF module") == b"\x7fELF module"
 
 
 def test_sshd_is_started_where_somebody_has_a_key_and_takes_no_password() -> None:
