@@ -2,6 +2,7 @@
 
 import importlib
 import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -126,7 +127,9 @@ def main(args: Sequence[str] | None = None) -> None:
         tell(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupted(error, words)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next one is nothing to trace back
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

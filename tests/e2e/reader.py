@@ -92,7 +92,7 @@ class Reader:
             self.said += [f"$ {self.own(line.command)}", *printed, *(["^C"] if endless else [])]
             told = "\n".join([f"{block.path.name}: {line.command}: {code}", *printed])
             assert code == (ENDED if endless else line.code), told
-            assert "Traceback" not in told
+            assert "Traceback" not in told, told
             found = {" ".join(each.split()) for each in printed}
             assert [head for head in heads(line) if head not in found] == [], told
         self.said += ["```"]

@@ -128,7 +128,7 @@ class TestTheFirstHour:
 
     def test_the_console_is_the_machines(self, acme: Tenant) -> None:
         node = acme.nodes()[0]
-        assert "kubeadm-join.service" in acme.run("console", node).stdout
+        assert "This node has joined the cluster" in acme.run("console", node).stdout
 
     def test_create_again_changes_nothing(self, acme: Tenant) -> None:
         before = acme.kubectl("get", "nodes", "-o", "name")

@@ -14,7 +14,7 @@ def test_a_machine_asks_for_name_servers_until_it_has_one(tmp_path: Path) -> Non
     for path, text in (
         (facts, "OPER_STATE=routable\nDNS=\n"),
         (tmp_path / "sys/class/net/eth0/mtu", "1450\n"),
-        (template, '"mtu": 1400,\n'),
+        (template, '"mtu": 1234,\n'),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -23,6 +23,8 @@ def test_a_machine_asks_for_name_servers_until_it_has_one(tmp_path: Path) -> Non
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 script.wait(0.3)
+            assert template.read_text() == '"mtu": 1400,\n'
+            assert (tmp_path / "etc/resolv.conf").read_text() == ""
             facts.write_text("OPER_STATE=routable\nDNS=192.0.2.1 2001:db8::1\n")
             assert script.wait(10) == 0
         finally:
