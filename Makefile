@@ -12,12 +12,15 @@ KUBECEPTION := $(BIN)/kubeception
 CHECKOV := $(VENV)-checkov/bin/checkov
 KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
 
-# A lab for the command that follows, ended whatever becomes of that.
+# A lab for the command that follows, ended whatever becomes of that, and a folder for what tests leave.
 LAB := test
-IN_LAB = trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
+LEFT = left=$$(mktemp -d); trap 'rm -rf "$$left"' EXIT;
+IN_LAB = $(LEFT) trap '$(KUBECEPTION) lab down --name $(LAB); rm -rf "$$left"' EXIT; \
   $(KUBECEPTION) lab up --name $(LAB) --no-merge; export KUBECEPTION_LAB=$(LAB);
 # They wait more than they work: three files at a time.
-ABREAST = $(BIN)/pytest --numprocesses 3 --dist loadfile tests/integration tests/fault
+ABREAST = $(BIN)/pytest --basetemp "$$left/tests" --numprocesses 3 --dist loadfile tests/integration tests/fault
+# What the operator was seen to do, in tests and in the lab, if there is one.
+AUDIT = $(BIN)/python -m tests.rbac_audit $(if $(1),--lab $(1)) "$$left"
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
 PACKAGES := python3-venv runc iproute2 nftables
@@ -45,7 +48,8 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 ##@ Test
 
 test: packages lint type unit ## all tiers, the quickest first, without what is marked slow: this is what CI runs
-	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
+	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e; \
+	$(call AUDIT,$(LAB))
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
@@ -57,12 +61,10 @@ coverage: venv ## which lines and branches the unit tier reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/golden
 
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
-	$(ABREAST)
+	$(LEFT) $(ABREAST)
 
-rbac-audit: packages venv ## which of its rights the operator didn't use in its tests, and what it was denied
-	logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
-	$(BIN)/pytest --basetemp "$$logs/tests" tests/integration/test_operator.py; \
-	find "$$logs" -name audit.log -exec $(BIN)/python -m tests.rbac_audit {} +
+rbac-audit: packages venv ## which of its rights the operator uses in no test; `make test` asks it of the lab, too
+	$(LEFT) $(ABREAST); $(call AUDIT)
 
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
