@@ -9,14 +9,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 KUBECEPTION := $(BIN)/kubeception
+CHECKOV := $(VENV)-checkov/bin/checkov
 KUBECTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubeception/bin/kubectl
 
-# A lab for the command that follows, ended whatever becomes of that.
+# A lab for the command that follows, ended whatever becomes of that, and a folder for what tests leave.
 LAB := test
-IN_LAB = trap '$(KUBECEPTION) lab down --name $(LAB)' EXIT; \
+LEFT = left=$$(mktemp -d); trap 'rm -rf "$$left"' EXIT;
+IN_LAB = $(LEFT) trap '$(KUBECEPTION) lab down --name $(LAB); rm -rf "$$left"' EXIT; \
   $(KUBECEPTION) lab up --name $(LAB) --no-merge; export KUBECEPTION_LAB=$(LAB);
 # They wait more than they work: three files at a time.
-ABREAST = $(BIN)/pytest --numprocesses 3 --dist loadfile tests/integration tests/fault
+ABREAST = $(BIN)/pytest --basetemp "$$left/tests" --numprocesses 3 --dist loadfile tests/integration tests/fault
+# What the operator was seen to do, in tests and in the lab, if there is one.
+AUDIT = $(BIN)/python -m tests.rbac_audit $(if $(1),--lab $(1)) "$$left"
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
 PACKAGES := python3-venv runc iproute2 nftables
@@ -39,12 +43,13 @@ demo: packages venv ## a lab, a tenant cluster in it, a virtual machine as its n
 
 clean: ## end the lab and remove what was made here; the parts stay cached
 	if [ -x $(KUBECEPTION) ]; then $(KUBECEPTION) lab down; fi
-	rm -rf $(VENV) build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json conformance-*.json
+	rm -rf $(VENV) $(VENV)-checkov build dist site *.egg-info .*_cache .hypothesis .coverage bench-*.json conformance-*.json
 
 ##@ Test
 
 test: packages lint type unit ## all tiers, the quickest first, without what is marked slow: this is what CI runs
-	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
+	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e; \
+	$(call AUDIT,$(LAB))
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
@@ -56,12 +61,10 @@ coverage: venv ## which lines and branches the unit tier reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered tests/unit tests/property tests/golden
 
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
-	$(ABREAST)
+	$(LEFT) $(ABREAST)
 
-rbac-audit: packages venv ## which of its rights the operator didn't use in its tests, and what it was denied
-	logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
-	$(BIN)/pytest --basetemp "$$logs/tests" tests/integration/test_operator.py; \
-	find "$$logs" -name audit.log -exec $(BIN)/python -m tests.rbac_audit {} +
+rbac-audit: packages venv ## which of its rights the operator uses in no test; `make test` asks it of the lab, too
+	$(LEFT) $(ABREAST); $(call AUDIT)
 
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))
@@ -85,6 +88,9 @@ lint: venv ## style, layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+
+checkov: venv $(CHECKOV) ## all that is rendered, against checkov's checks and the exceptions in tests/checkov.yaml
+	$(BIN)/python -m tests.checkov $(CHECKOV)
 
 type: venv ## mypy, strict
 	$(BIN)/mypy
@@ -117,6 +123,11 @@ $(VENV)/.installed: setup.cfg
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
+# Apart from the project: it pins versions of much that this needs, too.
+$(CHECKOV):
+	$(PYTHON) -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/pip install --quiet checkov==3.3.30
+
 packages:
 	@command -v dpkg-query >/dev/null || { echo "not Debian; these are yours to install:" $(PACKAGES); exit; }; \
 	missing=$$(for name in $(PACKAGES); do \
@@ -126,4 +137,4 @@ packages:
 	echo "apt-get install" $$missing; \
 	apt-get update --quiet=2; DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
 
-.PHONY: help demo clean test unit coverage fuzz integration rbac-audit fault e2e conformance bench scale lint type manifests golden screens reference transcript docs venv packages
+.PHONY: help demo clean test unit coverage fuzz integration rbac-audit fault e2e conformance bench scale lint checkov type manifests golden screens reference transcript docs venv packages

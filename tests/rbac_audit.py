@@ -1,5 +1,9 @@
-"""What the operator may do and didn't, and what it tried and may not, by audit logs of the host: `make rbac-audit`."""
+"""What the operator may do and didn't, and what it tried and may not, by audit logs of the host: `make rbac-audit`.
 
+A right that is used in no test is taken away, or rbac_audit.yaml says what it is for.
+"""
+
+import argparse
 import json
 import re
 import sys
@@ -9,14 +13,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from kubeception import names
 from kubeception.components.install import Options, operator
+from kubeception.lab import state
+from kubeception.lab.kubeadm import AUDIT_LOG
 
 BY: Final = re.compile(
     r'allowed by \w+ "(?P<binding>[^"]*)" of (?P<kind>ClusterRole|Role) "(?P<role>[^"]*)"'
 )
 """How an API server says whom a request was allowed by: the binding of a Role bears its namespace after a slash."""
 FORBIDDEN: Final = 403
+REASONS: Final = Path(__file__).with_suffix(".yaml")
 
 Event = dict[str, Any]
 
@@ -28,6 +37,9 @@ class Right:
     role: str
     resource: str
     verb: str
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.verb} {self.resource}"
 
 
 def granted(objects: Iterable[Event]) -> set[Right]:
@@ -92,17 +104,46 @@ def _title(kind: str, meta: Event) -> str:
     return f"{kind} {namespace}/{meta['name']}" if namespace else f"{kind} {meta['name']}"
 
 
-def main(paths: list[str]) -> None:
-    """Print both: a person judges them, since some tests take rights away."""
-    events = list(read(map(Path, paths)))
-    rights = granted(operator(Options(pod_nodes=True)))
-    unused = sorted(rights - used(events))
-    for right in unused:
-        print(f"unused: {right.role}: {right.verb} {right.resource}")  # noqa: T201
+def reasons(groups: Iterable[dict[str, Any]]) -> set[str]:
+    """The rights that stay though no test uses them. Raises KeyError for a group that says no reason."""
+    return {right for group in groups if group["why"] for right in group["rights"]}
+
+
+def logs(folder: Path) -> Iterator[Path]:
+    """Audit logs in a folder and those below it, rotated ones, too."""
+    return (path for path in folder.rglob("audit*.log") if path.is_file())
+
+
+def main(args: list[str] | None = None) -> int:
+    """Print both; 1 where a right is used in no test and bears no reason.
+
+    What was denied a person judges: some tests take rights away.
+    """
+    parser = argparse.ArgumentParser(prog="rbac-audit", description=__doc__)
+    parser.add_argument("--lab", help="its host's audit log counts, too")
+    parser.add_argument("folders", nargs="*", type=Path, help="of tests' API servers")
+    given = parser.parse_args(args)
+    folders = [*given.folders, *filter(None, [given.lab and _folder(given.lab)])]
+    events = list(read(path for folder in folders for path in logs(folder)))
+    rights = {str(right) for right in granted(operator(Options(pod_nodes=True)))}
+    unused = rights - {str(right) for right in used(events)}
+    kept = reasons(yaml.safe_load(REASONS.read_text()))
+    for right in sorted(unused - kept):
+        print(f"unused: {right}: take it away, or say in {REASONS.name} what it is for")
+    for right in sorted(kept - rights):
+        print(f"not granted: {right}: take it out of {REASONS.name}")
     for line in denied(events):
-        print(f"denied: {line}")  # noqa: T201
-    print(f"{len(rights) - len(unused)} of {len(rights)} rights used")  # noqa: T201
+        print(f"denied: {line}")
+    print(
+        f"{len(rights - unused)} of {len(rights)} rights used, {len(unused & kept)} with a reason"
+    )
+    return int(bool(unused - kept or kept - rights))
+
+
+def _folder(lab: str) -> Path | None:
+    found = state.load(lab)
+    return found and (found.node(1).folder / AUDIT_LOG.removeprefix("/")).parent
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

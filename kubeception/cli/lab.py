@@ -149,6 +149,27 @@ def load(image: str, name: str, *, verbose: bool) -> None:
     click.echo("\n".join(loaded))
 
 
+@lab.command(epilog=examples("lab sbom > lab.cdx.json", "lab sbom --cni cilium"))
+@click.option(
+    "--cni",
+    type=click.Choice(["flannel", "cilium"]),
+    default="flannel",
+    show_default=True,
+    help="Of a lab with which network.",
+)
+@verbose_option
+def sbom(*, cni: "Cni", verbose: bool) -> None:
+    """Print what a lab's programs and images are made of: a bill of materials, as CycloneDX 1.6 JSON."""
+    from kubeception.lab import sbom as bills, state
+    from kubeception.lab.images import images_of
+    from kubeception.lab.parts import CNI_PARTS, PARTS
+
+    with TerminalReport(state.log_file("sbom"), verbose=verbose) as telling:
+        parts = (*PARTS, *CNI_PARTS[cni])
+        found = bills.bill(state.cache_folder(), telling, parts, images_of(cni))
+    click.echo(json.dumps(found, indent=1))
+
+
 @lab.command(epilog=examples("lab shell"))
 @name_option
 @click.option("--node", type=int, default=1, show_default=True, metavar="N", help="Which node.")

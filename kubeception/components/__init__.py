@@ -13,6 +13,7 @@ from kubeception.components.flannel import Flannel
 from kubeception.components.konnectivity_agent import KonnectivityAgent
 from kubeception.components.kube_proxy import KubeProxy
 from kubeception.components.kubeadm import Kubeadm
+from kubeception.components.limit_range import LimitRanges
 from kubeception.components.lineage import Lineage
 from kubeception.components.local_path import LocalPath
 from kubeception.components.metrics_server import MetricsServer
@@ -28,6 +29,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
     # in the host
     Namespaces(),
     Quotas(),  # once there are rights in them, and before anything else is
+    LimitRanges(),
     Services(),
     Exposure(),
     Roots(),

@@ -43,7 +43,7 @@ OPERATOR_RULES: Final[tuple[Rule, ...]] = (
     *(
         rule(kinds, WATCH, group=group)
         for group, kinds in (
-            ("", ("resourcequotas", "services")),
+            ("", ("limitranges", "resourcequotas", "services")),
             ("apps", ("deployments", "statefulsets")),
             ("kubevirt.io", ("virtualmachines", "virtualmachineinstances", MIGRATIONS)),
             ("networking.k8s.io", ("networkpolicies",)),
@@ -60,6 +60,7 @@ TENANT_RULES: Final[tuple[Rule, ...]] = (
     rule(
         (
             "configmaps",
+            "limitranges",
             "persistentvolumeclaims",
             "resourcequotas",
             "secrets",

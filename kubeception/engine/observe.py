@@ -27,6 +27,7 @@ from kubeception.providers import PROVIDERS
 CONTROL_PLANE_KINDS: Final = (
     "ConfigMap",
     "Deployment",
+    "LimitRange",
     "NetworkPolicy",
     "PersistentVolumeClaim",
     "Pod",
@@ -39,7 +40,14 @@ CONTROL_PLANE_KINDS: Final = (
 )
 """What components put into a tenant's control plane namespace, and what its controllers add that they look at."""
 
-NODES_KINDS: Final = ("ConfigMap", "NetworkPolicy", "ResourceQuota", "RoleBinding", "Secret")
+NODES_KINDS: Final = (
+    "ConfigMap",
+    "LimitRange",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "RoleBinding",
+    "Secret",
+)
 """What is in a tenant's nodes namespace, beside the machines; records of machines elsewhere among it."""
 
 TENANT_KINDS: Final = (

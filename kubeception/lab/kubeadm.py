@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from kubeception import names
 from kubeception.errors import KubeceptionError
 from kubeception.lab.cgroup import Cgroups, may_raise_limits
 from kubeception.lab.command import output
@@ -17,12 +18,17 @@ from kubeception.plan.versions import IMAGES
 
 CONFIG = "/var/lib/kubeception/kubeadm.yaml"
 """Inside the node; holds a bootstrap token while it joins."""
+AUDIT_POLICY = "/var/lib/kubeception/audit.yaml"
+AUDIT_LOG = "/var/log/kubernetes/audit.log"
+"""Inside the first node: what an operator asked of the lab's API server, and by which right."""
 JOIN = re.compile(r"--token (\S+) --discovery-token-ca-cert-hash (\S+)")
 
 
 def initialise(node: Node) -> None:
     """Make the lab's first node a cluster of its own."""
-    write_config(node, *init_documents(node.place.lab, node.place.name, node.cgroups))
+    audit = manifest("lab/kubeadm/audit.yaml.j2", {"operator": names.OPERATOR_USER})
+    write(node, AUDIT_POLICY, audit)
+    write(node, CONFIG, *init_documents(node.place.lab, node.place.name, node.cgroups))
     node.run(["kubeadm", "init", "--config", CONFIG], doing="kubeadm init")
     write_kubeconfig(node)
     node.set_joined()
@@ -41,7 +47,7 @@ def join(node: Node, first: Node) -> None:
         "token": found[1],
         "ca_hash": found[2],
     }
-    path = write_config(node, manifest("lab/kubeadm/join.yaml.j2", values))
+    path = write(node, CONFIG, manifest("lab/kubeadm/join.yaml.j2", values))
     node.run(["kubeadm", "join", "--config", CONFIG], doing=f"kubeadm join of {node.place.name}")
     path.unlink()
     node.set_joined()
@@ -59,6 +65,11 @@ def init_documents(lab: Lab, node: str, cgroups: Cgroups) -> list[dict[str, Any]
         "services": str(lab.service_range),
         "coredns": tag("coredns"),
         "etcd": tag("etcd"),
+        "audit": {
+            "policy": AUDIT_POLICY,
+            "log": AUDIT_LOG,
+            "folder": AUDIT_LOG.rpartition("/")[0],
+        },
     }
     kinds = ("init", "cluster", "kubelet", "kube-proxy")
     documents = {kind: manifest(f"lab/kubeadm/{kind}.yaml.j2", values) for kind in kinds}
@@ -80,9 +91,9 @@ def tag(image: str) -> str:
     return IMAGES[image].rpartition(":")[2]
 
 
-def write_config(node: Node, *documents: dict[str, Any]) -> Path:
-    """Write kubeadm's configuration where the node sees it as CONFIG; its path here."""
-    path = node.place.folder / CONFIG.removeprefix("/")
+def write(node: Node, place: str, *documents: dict[str, Any]) -> Path:
+    """Write documents where the node sees them as `place`; their path here."""
+    path = node.place.folder / place.removeprefix("/")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump_all(documents, sort_keys=False))

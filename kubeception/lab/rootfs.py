@@ -26,6 +26,17 @@ EXCLUDED = (
 )
 EPOCH = "1767225600"
 """Time of every file that is newer, in Unix seconds."""
+STATUS = "./var/lib/dpkg/status"
+"""What dpkg says of the packages that it installed."""
+RECORDS = f"{STATUS}.d"
+"""The same where nothing was installed, a file for each package, where scanners of images look for it."""
+RECORD = f"""\
+mkdir -p "$1/{RECORDS}"
+for file in "$1"/var/cache/apt/archives/*.deb; do
+  dpkg-deb --field "$file" >"$1/{RECORDS}/$(dpkg-deb --field "$file" Package)"
+done
+"""
+"""Run after packages were unpacked."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,9 @@ class Root:
 
     def fingerprint(self) -> str:
         """Changes with what goes in."""
-        facts = (asdict(self), SUITE, EXCLUDED, EPOCH)
+        facts: tuple[object, ...] = (asdict(self), SUITE, EXCLUDED, EPOCH)
+        if self.variant == "extract":
+            facts += (RECORD,)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -51,9 +64,14 @@ TOOLS = Root(
 """nft, iptables, ip, conntrack and busybox."""
 
 
+def place(root: Root, cache: Path) -> Path:
+    """Where the cache has the root filesystem, if it has it."""
+    return cache / "rootfs" / f"{root.name}-{root.fingerprint()}.tar.zst"
+
+
 def archive(root: Root, cache: Path, report: Report) -> Path:
     """The root filesystem as a .tar.zst file, made if the cache lacks it. Raises KubeceptionError."""
-    target = cache / "rootfs" / f"{root.name}-{root.fingerprint()}.tar.zst"
+    target = place(root, cache)
     if target.exists():
         return target
     debian.install(PACKAGES, report)
@@ -72,6 +90,8 @@ def archive(root: Root, cache: Path, report: Report) -> Path:
     argv += ["--format=tar", f"--include={','.join(root.packages)}"]
     argv += ['--aptopt=Acquire::Languages "none"', "--aptopt=Acquire::Retries 3"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    if root.variant == "extract":
+        argv += [f"--extract-hook={RECORD}"]
     argv += [SUITE, str(draft), debian.mirror()]
     environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(work)}
     hint = "the Debian mirror must be reachable; it is the one in /etc/apt"

@@ -41,9 +41,14 @@ def requirements(distribution: str) -> tuple[str, ...]:
     return tuple(sorted(r for r in requires(distribution) or () if "extra ==" not in r))
 
 
+def place(wheels: Wheels, cache: Path) -> Path:
+    """Where the cache has the packages, if it has them."""
+    return cache / "wheels" / f"{wheels.fingerprint()}.tar.zst"
+
+
 def archive(wheels: Wheels, cache: Path, report: Report) -> Path:
     """The packages as the .tar.zst file of a layer, made if the cache lacks it. Raises KubeceptionError."""
-    target = cache / "wheels" / f"{wheels.fingerprint()}.tar.zst"
+    target = place(wheels, cache)
     if target.exists():
         return target
     work = target.with_suffix("").with_suffix(".new")

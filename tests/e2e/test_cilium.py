@@ -1,9 +1,12 @@
 """A lab on Cilium: what a NetworkPolicy forbids doesn't happen, and a tenant has the ways it lives by and no others."""
 
 import os
-from collections.abc import Callable, Iterator
+import socketserver
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -11,6 +14,18 @@ from kubeception import names
 from kubeception.lab import state
 from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT
 from tests.e2e.conftest import ECHO_SERVICE, Lab
+from tests.e2e.connections import (
+    ITSELF,
+    NO,
+    YES,
+    Address,
+    Connections,
+    Dial,
+    differences,
+    measured,
+    read,
+    table,
+)
 from tests.e2e.tenant import (
     ECHO,
     Tenant,
@@ -47,6 +62,34 @@ spec:
       image: {BUSYBOX}
       command: [sleep, "3600"]
 """
+METADATA = "169.254.169.254"
+STAND_INS = f"""\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: stand-ins}}
+spec:
+  selector: {{matchLabels: {{app: stand-ins}}}}
+  template:
+    metadata: {{labels: {{app: stand-ins}}}}
+    spec:
+      hostNetwork: true
+      terminationGracePeriodSeconds: 0
+      tolerations: [{{operator: Exists}}]
+      containers:
+        - name: stand-ins
+          image: {BUSYBOX}
+          securityContext: {{capabilities: {{add: [NET_ADMIN]}}}}
+          command:
+            - sh
+            - -ec
+            - |
+              ip address replace {METADATA}/32 dev lo
+              busybox httpd -p 22
+              busybox httpd -p 10255
+              exec busybox httpd -f -p {METADATA}:80
+          readinessProbe: {{tcpSocket: {{port: 10255}}, periodSeconds: 1}}
+"""
+"""What the nodes of a host may listen on, and those of a lab don't: where nothing answers, no wall is seen."""
 DENY = """\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -57,20 +100,43 @@ spec:
 """
 
 
+GOLDEN = Path(__file__).with_name("connections.txt")
+MACHINE = f"{names.PROVIDER_LABEL}=pod"
+CONTROL_PLANE = f"{names.COMPONENT_LABEL}=control-plane"
+ETCD = f"{names.COMPONENT_LABEL}=etcd"
+THE_HOSTS_DNS = ("host-dns", "control-plane")
+"""The one way from a tenant into its host."""
+OURS = ("pod", "node", "control-plane", "etcd")
+"""The columns of what is a tenant's."""
+
+
 @dataclass(frozen=True)
 class Place:
-    """A container with a shell, in some pod of the lab."""
+    """A container with a shell, in some pod of the lab or of a tenant."""
 
-    lab: Lab
+    kubectl: Callable[..., str]
     namespace: str
     pod: str
     container: str
 
+    def reached(self, targets: Mapping[str, Address]) -> set[str]:
+        """Those of the targets that a connection comes about with; all are dialled at once."""
+        dial = "(nc -w 3 {} {} </dev/null >/dev/null 2>&1 && echo {}) &"
+        lines = [dial.format(*to, name) for name, to in targets.items()]
+        at = ("exec", "-n", self.namespace, self.pod, "-c", self.container)
+        return set(self.kubectl(*at, "--", "sh", "-c", "\n".join([*lines, "wait"])).split())
+
     def reaches(self, address: str, port: int) -> bool:
         """Whether a connection comes about."""
-        dial = f"nc -w 3 {address} {port} </dev/null >/dev/null 2>&1 && echo yes || echo no"
-        at = ("exec", "-n", self.namespace, self.pod, "-c", self.container)
-        return self.lab.kubectl(*at, "--", "sh", "-c", dial) == "yes\n"
+        return bool(self.reached({"it": (address, port)}))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was reached with the NetworkPolicies of tenants, and without them."""
+
+    guarded: Connections
+    unguarded: Connections
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +153,7 @@ def client(guarded: Lab) -> Place:
     """Somebody's pod in the host, beside a server."""
     guarded.kubectl("apply", "-f", "-", stdin=PODS)
     guarded.kubectl("wait", "pod/server", "pod/client", "--for=condition=Ready", "--timeout=120s")
-    return Place(guarded, "default", "client", "client")
+    return Place(guarded.kubectl, "default", "client", "client")
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +172,65 @@ def address(lab: Lab, kind: str, name: str, namespace: str = "default") -> str:
     return lab.kubectl("get", kind, name, "-n", namespace, "-o", f"jsonpath={{{path}}}")
 
 
+def first(lab: Lab, namespace: str, selector: str) -> str:
+    """The name of a pod."""
+    listed = lab.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "name")
+    return listed.split()[0].removeprefix("pod/")
+
+
 def inside(lab: Lab, namespace: str, selector: str, profile: str = "restricted") -> Place:
     """A shell beside what runs in a pod."""
-    listed = lab.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "name")
-    pod = listed.split()[0].removeprefix("pod/")
+    pod = first(lab, namespace, selector)
     shell = ("--image", BUSYBOX, "--container", "shell", "--profile", profile, "--quiet")
     lab.kubectl("debug", "-n", namespace, pod, *shell, "--", "sleep", "3600")
     running = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
     get = ("get", "pod", pod, "-n", namespace, "-o", running)
     eventually("the shell runs", lambda: lab.kubectl(*get), 60)
-    return Place(lab, namespace, pod, "shell")
+    return Place(lab.kubectl, namespace, pod, "shell")
+
+
+def of_a_tenant(lab: Lab, namespace: str, machines: str, machine: str) -> dict[str, Address]:
+    """What listens in a tenant's namespaces."""
+    api = address(lab, "service", "kube-apiserver", namespace)
+    node_port = f"jsonpath={{.spec.ports[?(@.port=={API_PORT})].nodePort}}"
+    get = ("get", "service", "kube-apiserver", "-n", namespace, "-o", node_port)
+    control_plane = address(lab, "pod", first(lab, namespace, CONTROL_PLANE), namespace)
+    return {
+        "api": (api, API_PORT),
+        "api-node-port": (str(state_of(lab).node(1).address), int(lab.kubectl(*get))),
+        "tunnel": (api, TUNNEL_PORT),
+        "tunnel-health": (control_plane, 8134),
+        "etcd": (address(lab, "service", "etcd", namespace), 2379),
+        "etcd-metrics": (address(lab, "pod", first(lab, namespace, ETCD), namespace), 2381),
+        "node": (address(lab, "pod", machine, machines), 10250),
+    }
+
+
+def of_the_host(lab: Lab) -> dict[str, Address]:
+    """What listens in the host, and its registry, which is on no node of it."""
+    here, elsewhere = (str(node.address) for node in state_of(lab).nodes())
+    return {
+        "host-api": (here, 6443),
+        "host-api-service": (address(lab, "service", "kubernetes"), 443),
+        "host-dns": (address(lab, "service", "kube-dns", "kube-system"), 53),
+        "host-ssh": (here, 22),
+        "host-kubelet": (here, 10250),
+        "host-kubelet-read-only": (here, 10255),
+        "host-kubelet-elsewhere": (elsewhere, 10250),
+        "host-metadata": (METADATA, 80),
+        "host-pod": (address(lab, "pod", "server"), 8080),
+        "registry": (str(state_of(lab).machine), 5000),
+    }
+
+
+@contextmanager
+def outside(lab: Lab) -> Iterator[Address]:
+    """Somebody beyond the host's nodes, who takes connections and ends them."""
+    at = (str(state_of(lab).machine), 0)
+    with socketserver.TCPServer(at, socketserver.BaseRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield at[0], server.server_address[1]
+        server.shutdown()
 
 
 def test_the_lab_says_its_network_and_keeps_it(guarded: Lab) -> None:
@@ -147,85 +262,90 @@ def test_a_tenants_pods_work_across_its_machines(tenants: list[Tenant]) -> None:
         assert tenant.kubectl("logs", name) == "started\n"
 
 
-@pytest.mark.attack("A15", control="within")
-def test_a_tenant_has_the_ways_it_lives_by_and_no_others(
-    guarded: Lab,
-    client: Place,
-    tenants: list[Tenant],
-    record_property: Callable[[str, object], None],
-) -> None:
-    uids = {tenant.name: uid_of(guarded, tenant.name) for tenant in tenants}
+@pytest.fixture(scope="module")
+def seen(
+    guarded: Lab, client: Place, tenants: list[Tenant], request: pytest.FixtureRequest
+) -> Seen:
+    """Everybody dials everything; then the policies go, and they do it again."""
+    tenant = tenants[0]
+    uids = {each.name: uid_of(guarded, each.name) for each in tenants}
     mine, other = (names.control_plane_namespace(uids[name], name) for name in NAMES)
     machines, others = (names.nodes_namespace(uids[name], name) for name in NAMES)
-    of_a_machine = f"{names.PROVIDER_LABEL}=pod"
-    machine = inside(guarded, machines, of_a_machine, "general")
-    control = inside(guarded, mine, f"{names.COMPONENT_LABEL}=control-plane")
-    etcd = inside(guarded, mine, f"{names.COMPONENT_LABEL}=etcd")
-    listed = (
-        "get",
-        "pods",
-        "-n",
-        others,
-        "-l",
-        of_a_machine,
-        "-o",
-        "jsonpath={.items[*].status.podIP}",
+    tenant.kubectl("apply", "-f", "-", stdin=PODS)
+    tenant.kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=120s")
+    guarded.kubectl("apply", "-f", "-", stdin=STAND_INS)
+    guarded.kubectl("rollout", "status", "daemonset/stand-ins", "--timeout=120s")
+    at = {
+        "pod": Place(tenant.kubectl, "default", "client", "client"),
+        "node": inside(guarded, machines, MACHINE, "general"),
+        "control-plane": inside(guarded, mine, CONTROL_PLANE),
+        "etcd": inside(guarded, mine, ETCD),
+        "stranger": client,
+    }
+    dials: dict[str, Dial] = {by: place.reached for by, place in at.items()}
+    itself = frozenset(
+        {
+            ("own-api", "control-plane"),
+            ("own-tunnel", "control-plane"),
+            ("own-tunnel-health", "control-plane"),
+            ("own-etcd", "etcd"),
+            ("own-etcd-metrics", "etcd"),
+            ("own-node", "node"),
+        }
     )
-    foreign = guarded.kubectl(*listed).split()[0]
-    first, second = (str(place.address) for place in state_of(guarded).nodes())
-    registry = str(state_of(guarded).machine)
-    server = address(guarded, "pod", "server")
-    dns = address(guarded, "service", "kube-dns", "kube-system")
-    api = address(guarded, "service", "kube-apiserver", mine)
-    data = address(guarded, "service", "etcd", mine)
-    kubelet = address(guarded, "pod", machine.pod, machines)
-    ways = {
-        "a machine: its API server": (machine, api, API_PORT),
-        "a machine: its tunnel": (machine, api, TUNNEL_PORT),
-        "a machine: the registry": (machine, registry, 5000),
-        "the control plane: its etcd": (control, data, 2379),
-        "the control plane: the host's DNS": (control, dns, 53),
-        "a client: the API server": (client, api, API_PORT),
-    }
-    walls = {
-        "a machine: its etcd": (machine, data, 2379),
-        "a machine: somebody's pod": (machine, server, 8080),
-        "a machine: the host's API server": (machine, first, 6443),
-        "a machine: the same by its Service": (
-            machine,
-            address(guarded, "service", "kubernetes"),
-            443,
-        ),
-        "a machine: a kubelet of the host": (machine, first, 10250),
-        "a machine: another kubelet of the host": (machine, second, 10250),
-        "a machine: the host's DNS": (machine, dns, 53),
-        "a machine: another's API server": (
-            machine,
-            address(guarded, "service", "kube-apiserver", other),
-            API_PORT,
-        ),
-        "a machine: another's machine": (machine, foreign, 10250),
-        "the control plane: its machines": (control, kubelet, 10250),
-        "the control plane: somebody's pod": (control, server, 8080),
-        "the control plane: the host's API server": (control, first, 6443),
-        "the control plane: the world": (control, registry, 5000),
-        "the control plane: another's etcd": (
-            control,
-            address(guarded, "service", "etcd", other),
-            2379,
-        ),
-        "etcd: the API server": (etcd, api, API_PORT),
-        "etcd: the world": (etcd, registry, 5000),
-        "a client: its etcd": (client, data, 2379),
-        "a client: its machine": (client, kubelet, 10250),
-    }
-    record_property("cases", len(walls))
-    assert [name for name, (at, to, port) in ways.items() if not at.reaches(to, port)] == []
-    assert [name for name, (at, to, port) in walls.items() if at.reaches(to, port)] == []
-    for namespace in (mine, other, machines, others):
-        guarded.kubectl("delete", "networkpolicies", "--all", "-n", namespace)
-    for name, (at, to, port) in walls.items():  # else it may be no wall of ours that stopped it
-        eventually(name, partial(at.reaches, to, port), 30)
+    wanted: Connections = {} if request.config.getoption("--update-golden") else golden()
+    with outside(guarded) as somebody:
+        own = of_a_tenant(guarded, mine, machines, at["node"].pod)
+        others_are = of_a_tenant(guarded, other, others, first(guarded, others, MACHINE))
+        targets = {
+            **{f"own-{name}": to for name, to in own.items()},
+            **{f"other-{name}": to for name, to in others_are.items()},
+            **of_the_host(guarded),
+            "outside": somebody,
+        }
+        walled = measured(dials, targets, itself, wanted)
+        for namespace in (mine, other, machines, others):
+            guarded.kubectl("delete", "networkpolicies", "--all", "-n", namespace)
+        everything = {cell: ITSELF if cell in itself else YES for cell in walled}
+        return Seen(walled, measured(dials, targets, itself, everything))
+
+
+def test_a_tenant_has_the_ways_it_lives_by_and_no_others(
+    seen: Seen, *, update_golden: bool
+) -> None:
+    if update_golden:
+        GOLDEN.write_text(table(seen.guarded))
+    assert differences(seen.guarded, golden()) == []
+
+
+def test_nothing_but_the_policies_stops_them(seen: Seen) -> None:
+    assert [cell for cell, word in seen.unguarded.items() if word == NO] == []
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        pytest.param("other-etcd", marks=pytest.mark.attack("A07", control="within")),
+        pytest.param("host-", marks=pytest.mark.attack("A15", control="within")),
+        pytest.param("other-node", marks=pytest.mark.attack("A16", control="within")),
+    ],
+)
+def test_what_is_anothers_is_shut(
+    seen: Seen, targets: str, record_property: Callable[[str, object], None]
+) -> None:
+    cells = [
+        (target, by)
+        for target, by in seen.guarded
+        if target.startswith(targets) and by in OURS and (target, by) != THE_HOSTS_DNS
+    ]
+    record_property("cases", len(cells))
+    assert {seen.guarded[cell] for cell in cells} == {NO}
+    assert {seen.unguarded[cell] for cell in cells} == {YES}
+
+
+def golden() -> Connections:
+    """The table as it was approved."""
+    return read(GOLDEN.read_text())
 
 
 def state_of(lab: Lab) -> state.Lab:

@@ -245,3 +245,50 @@ def test_two_that_are_planned_at_once_see_each_other(bounded: Bounded) -> None:
         one.context()
         assert isinstance(two.step().failures[0], BudgetError)
         assert one.step().failures == []
+
+
+def bare_pod(space: str, name: str, **resources: Any) -> Object:
+    """One of somebody's own, such as even the control plane's namespace lets in."""
+    container = {
+        "name": "it",
+        "image": "it",
+        "resources": resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    meta = {"name": name, "namespace": space}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {"containers": [container]},
+    }
+
+
+def test_who_asks_for_nothing_asks_for_little_and_nobody_is_given_a_limit(
+    bounded: Bounded,
+) -> None:
+    """A machine's container says what it asks for, and has no limit: one would end it."""
+    bounded.step(2)
+    asked = {"cpu": "1", "memory": "2Gi"}
+    for space in (bounded.namespace, bounded.control_plane):
+        bounded.host.apply(account(space))
+        silent = bounded.host.apply(bare_pod(space, "silent"))
+        machine = bounded.host.apply(bare_pod(space, "machine", requests=asked))
+        small = bounded.host.apply(bare_pod(space, "small", limits={"memory": "16Mi"}))
+        found = [pod["spec"]["containers"][0]["resources"] for pod in (silent, machine, small)]
+        assert found == [
+            {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            {"requests": asked},
+            {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
+        ]
+
+
+def account(space: str) -> Object:
+    """The ServiceAccount that pods have there by default, which a controller makes elsewhere."""
+    meta = {"name": "default", "namespace": space}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}

@@ -204,6 +204,7 @@ def test_the_operator_makes_and_ends_a_tenant_with_its_own_rights(
     for space in spaces(admin, name):
         assert admin.get("RoleBinding", names.OPERATOR, space)
         assert admin.get("ResourceQuota", "budget", space)
+        assert admin.get("LimitRange", "requests", space)
     with Engine(operator, "default", name) as engine:
         engine.step()
         assert engine.step().writes == 0

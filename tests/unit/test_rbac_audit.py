@@ -8,7 +8,7 @@ import pytest
 
 from kubeception import names
 from kubeception.components.rbac import rule
-from tests.rbac_audit import Right, denied, granted, main, read, used
+from tests.rbac_audit import Right, denied, granted, main, read, reasons, used
 
 TENANT = f"ClusterRole {names.TENANT_ROLE}"
 
@@ -76,8 +76,15 @@ def test_both_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     log = tmp_path / "audit.log"
     log.write_text(f"{json.dumps(allowed)}\n{json.dumps(event('get', 'x', code=403))}\n{{half")
     assert len(list(read([log]))) == 2
-    main([str(log)])
-    said = capsys.readouterr().out.splitlines()
+    assert main([str(tmp_path)]) == 1
+    said = capsys.readouterr().out
     assert f"unused: {TENANT}: delete pods" in said
     assert f"unused: {TENANT}: patch pods" not in said
     assert "denied: get x in all" in said
+
+
+def test_a_right_without_a_test_bears_a_reason() -> None:
+    listed = [{"why": "for the worst", "rights": [f"{TENANT}: delete pods"]}]
+    assert reasons(listed) == {str(Right(TENANT, "pods", "delete"))}
+    with pytest.raises(KeyError, match="why"):
+        reasons([{"rights": [f"{TENANT}: get pods"]}])

@@ -53,3 +53,11 @@ def test_what_kubeadm_prints_is_understood() -> None:
     found = kubeadm.JOIN.search(printed)
     assert found is not None
     assert found.groups() == ("abcdef.0123456789abcdef", "sha256:00ff")
+
+
+def test_what_an_operator_asks_for_is_logged() -> None:
+    server = documents(2)["ClusterConfiguration"]["apiServer"]
+    flags = {flag["name"]: flag["value"] for flag in server["extraArgs"]}
+    mounted = [volume["mountPath"] for volume in server["extraVolumes"]]
+    assert flags["audit-policy-file"] in mounted
+    assert any(flags["audit-log-path"].startswith(f"{folder}/") for folder in mounted)
