@@ -11,6 +11,8 @@ from kubeception.kube.client import Cluster
 from kubeception.kube.kinds import kind
 
 CHUNK = 1 << 16
+CARRIER = "Kubernetes port forward proxy"
+"""How the websocket's library calls the threads that carry."""
 
 
 class PortForward:
@@ -95,8 +97,19 @@ class PortForward:
         except ApiException as error:
             what = f"port {self._port} of Pod {self._namespace}/{self._pod}"
             raise ApiError(f"{what}: {error.reason}") from None
+        if threading.excepthook is not heard:
+            threading.excepthook = heard
         remote: socket.socket = forward.socket(self._port)
         return remote
+
+
+def heard(
+    died: threading.ExceptHookArgs, tell: Callable[..., object] = threading.excepthook
+) -> None:
+    """What is told of a thread that died; not of a carrier by the end of its connection, which both sides see."""
+    carrier = died.thread is not None and died.thread.name.startswith(CARRIER)
+    if not (carrier and issubclass(died.exc_type, OSError)):
+        tell(died)
 
 
 def send(local: socket.socket, remote: socket.socket) -> None:

@@ -1,10 +1,11 @@
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from kubeception.kube.portforward import CHUNK, bring, send
+from kubeception.kube.portforward import CARRIER, CHUNK, bring, heard, send
 
 Carried = tuple[socket.socket, socket.socket, list[threading.Thread]]
 
@@ -51,3 +52,18 @@ def test_who_still_writes_to_somebody_who_left_is_told_and_not_broken(carried: C
     assert far.recv(1) == b""
     far.close()
     assert ended(threads)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised", "told"),
+    [
+        (f"{CARRIER}: 6443", ssl.SSLEOFError(), False),
+        (f"{CARRIER}: 6443", RuntimeError(), True),
+        ("another", OSError(), True),
+    ],
+)
+def test_the_end_of_a_connection_is_no_news(name: str, raised: Exception, told: bool) -> None:
+    said: list[object] = []
+    thread = threading.Thread(name=name)
+    heard(threading.ExceptHookArgs((type(raised), raised, None, thread)), said.append)
+    assert bool(said) is told
