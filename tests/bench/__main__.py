@@ -305,8 +305,9 @@ class Bench:
                 )
                 port = "jsonpath={.items[?(@.spec.type=='LoadBalancer')].spec.ports[0].nodePort}"
                 node_port = int(lab.kubectl("get", "services", "-n", space, "-o", port))
-                self.figures["latency"].take(latency(address, 80) / latency(self._node, node_port))
-                self.figures["rate"].take(rate(address, 80) / rate(self._node, node_port))
+                ways = (address, 80), (self._node, node_port)
+                self.figures["latency"].take(latency(*ways))
+                self.figures["rate"].take(rate(*ways))
             tenant.run("delete", name)
 
     @contextmanager
