@@ -289,20 +289,25 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             tenant = tenant_in(lab, Path(folder), name)
             tenant.run("create", name, "--workers=2")
+
+            def balanced() -> str:
+                tenant.run("scale", name, "--workers=2")  # a pass, which brings the address over
+                ingress = "jsonpath={.status.loadBalancer.ingress[0].ip}"
+                return tenant.kubectl("get", "service", "bench", "-o", ingress)
+
             with servers(lab.kubectl) as host, servers(tenant.kubectl) as mine:
                 self.figures["pods"].take(mine.fetch() / host.fetch())
                 self.figures["exec"].take(mine.command() / host.command())
                 tenant.kubectl("apply", "-f", "-", stdin=BALANCED)
-                tenant.run("scale", name, "--workers=2")
-                ingress = "jsonpath={.status.loadBalancer.ingress[0].ip}"
-                address = until(lambda: tenant.kubectl("get", "service", "bench", "-o", ingress))
+                address = until(balanced)
                 space = lab.kubectl(
                     "get", "tc", name, "-o", "jsonpath={.status.controlPlaneNamespace}"
                 )
                 port = "jsonpath={.items[?(@.spec.type=='LoadBalancer')].spec.ports[0].nodePort}"
                 node_port = int(lab.kubectl("get", "services", "-n", space, "-o", port))
-                self.figures["latency"].take(latency(address, 80) / latency(self._node, node_port))
-                self.figures["rate"].take(rate(address, 80) / rate(self._node, node_port))
+                ways = (address, 80), (self._node, node_port)
+                self.figures["latency"].take(latency(*ways))
+                self.figures["rate"].take(rate(*ways))
             tenant.run("delete", name)
 
     @contextmanager

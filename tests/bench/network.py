@@ -7,15 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 ASKED: Final = 200
 """How often for a latency."""
+FETCHED: Final = 16
+"""How often the file, for a rate."""
 RUNS: Final = 10
 """How often a command is run in a pod."""
 FILE: Final = 32
 """MiB of the file that is fetched for a rate."""
 
+Address = tuple[str, int]
 Kubectl = Callable[..., str]
 
 SERVERS: Final = f"""\
@@ -92,14 +96,24 @@ def servers(kubectl: Kubectl) -> Iterator[Servers]:
     kubectl("delete", "deployment", "bench")
 
 
-def latency(host: str, port: int) -> float:
-    """Seconds to an answer of a few bytes, each by a connection of its own."""
-    return _median(ASKED, lambda: _get(host, port, "/"))
+def latency(one: Address, other: Address) -> float:
+    """Time to an answer of a few bytes from the first, by that from the second; each by a connection of its own."""
+    return _by(one, other, "/", ASKED)
 
 
-def rate(host: str, port: int) -> float:
-    """MiB a second of the file."""
-    return FILE / _median(3, lambda: _get(host, port, "/file"))
+def rate(one: Address, other: Address) -> float:
+    """Rate of the file from the first, by that from the second."""
+    return 1 / _by(one, other, "/file", FETCHED)
+
+
+def _by(one: Address, other: Address, path: str, times: int) -> float:
+    """Time of the first by time of the second, asked in turn.
+
+    Which node and which pod answer is chance, and a way across nodes takes several times as long: so means count.
+    """
+    taken = [[_seconds(partial(_get, *at, path)) for at in (one, other)] for _ in range(times)]
+    first, second = map(sum, zip(*taken, strict=True))
+    return first / second
 
 
 def _get(host: str, port: int, path: str) -> None:
@@ -112,9 +126,10 @@ def _get(host: str, port: int, path: str) -> None:
 
 
 def _median(times: int, call: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return statistics.median(_seconds(call) for _ in range(times))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
