@@ -25,6 +25,8 @@ RETRY_SECONDS: Final = 60.0
 """The same where there was nothing to learn."""
 ANSWER_SECONDS: Final = 2.0
 """The longest that a dial takes: what a policy stops is mostly dropped, not refused."""
+SETTLE_SECONDS: Final = 10.0
+"""After which what answers is dialled once more: a policy that was just written takes a moment to come to a node."""
 
 ENFORCED: Final = Readiness.ready(
     "what only kubelets may dial, the health ports of etcd and of the tunnel, does not answer the operator"
@@ -53,6 +55,9 @@ class Probe:
 
     def _dial(self, found: Mapping[str, str]) -> None:
         word = dial(found)
+        if word.reason is Reason.NOT_ENFORCED:
+            time.sleep(SETTLE_SECONDS)
+            word = dial(found)
         if word is UNTESTED:
             self._due = time.monotonic() + RETRY_SECONDS
         elif word != self._word:

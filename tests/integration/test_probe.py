@@ -73,10 +73,10 @@ def seen(*pods: Object) -> PlanContext:
 
 
 def word(*pods: Object) -> tuple[str, str]:
-    """State and reason of what a probe says of these pods once it has looked; as at first where it doesn't."""
+    """State and reason of what a probe says of these pods once it has looked."""
     woken = threading.Event()
     asking = Probe(woken.set)
-    assert asking.look(seen(*pods)) is UNTESTED, "nobody waits for it"
+    asking.look(seen(*pods))
     woken.wait(3 * probe.ANSWER_SECONDS)
     found = asking.look(seen(*pods))
     return str(found.state), str(found.reason)
@@ -85,6 +85,7 @@ def word(*pods: Object) -> tuple[str, str]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(probe, "SETTLE_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize("component", SHUT)
@@ -108,6 +109,16 @@ def test_what_is_dropped_beside_what_answers_is_enforced() -> None:
         silent(api, SHUT["control-plane"]),
         silent(etcd, SHUT["etcd"]),
     ):
+        assert word(pod("control-plane", api), pod("etcd", etcd)) == ("Ready", "Ready")
+
+
+def test_a_policy_that_comes_a_moment_later_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, etcd = address(), address()
+    with ExitStack() as stack:
+        stack.enter_context(listening(api, API_PORT))
+        shut = stack.enter_context(ExitStack())
+        shut.enter_context(listening(api, SHUT["control-plane"]))
+        monkeypatch.setattr(probe.time, "sleep", lambda _: shut.close())
         assert word(pod("control-plane", api), pod("etcd", etcd)) == ("Ready", "Ready")
 
 
