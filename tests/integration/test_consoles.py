@@ -19,7 +19,7 @@ from kubeception.kube.client import Cluster, Object
 from tests.integration.conftest import serve
 from tests.integration.operators import until
 from tests.integration.servers import ApiServer, binary
-from tests.integration.test_install import end, make, spaces
+from tests.integration.test_install import end, eventually, make, spaces
 
 RBAC: Final = "rbac.authorization.k8s.io"
 SUBRESOURCES: Final = "subresources.kubevirt.io"
@@ -95,6 +95,8 @@ def scene(lone_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         offered = {"name": "offered-here", "labels": {names.OFFERED_LABEL: "true"}}
         kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass"}
         host.apply({**kind, "metadata": offered, "provisioner": "nobody.example.com"})
+        eventually(lambda: operator.list("TenantCluster"))
+        eventually(lambda: operator.get("ConfigMap", "kubeadm-config", "kube-system"))
         name = f"t-{uuid.uuid4().hex[:8]}"
         classes = [{"name": "volumes", "hostStorageClass": offered["name"]}]
         make(host, operator, name, storage={"classes": classes})
@@ -118,10 +120,6 @@ def identities(scene: Scene) -> dict[str, tuple[str, tuple[str, ...]]]:
         "a pod of the control plane": service_account(scene.own, "default"),
         "a machine's pod": service_account(scene.nodes, "default"),
         "the author": ("author", ("system:authenticated",)),
-        "the tenant's administrator": (
-            "kubernetes-admin",
-            ("kubeadm:cluster-admins", "system:authenticated"),
-        ),
         "nobody": ("system:anonymous", ("system:unauthenticated",)),
         "the operator": (
             names.OPERATOR_USER,
