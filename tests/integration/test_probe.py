@@ -17,7 +17,7 @@ from kubeception import names
 from kubeception.engine import diagnose, probe
 from kubeception.engine.probe import CONDITION, SHUT, UNTESTED, Probe
 from kubeception.engine.reconcile import Engine
-from kubeception.kube.client import Cluster, Object
+from kubeception.kube.client import Cluster, Object, listens
 from kubeception.plan.context import PlanContext
 from kubeception.plan.endpoint import API_PORT
 from tests.integration.operators import until
@@ -147,7 +147,7 @@ def etcd_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     more = (f"--listen-peer-urls={peer}", f"--listen-metrics-urls=http://{where}:{SHUT['etcd']}")
     folder = tmp_path_factory.mktemp("etcd-alone")
     with process(folder, binary("etcd"), "--data-dir=data", "--unsafe-no-fsync", *flags, *more):
-        until(lambda: socket.socket().connect_ex((where, SHUT["etcd"])) == 0)
+        until(lambda: listens((where, SHUT["etcd"])))
         yield where
 
 
