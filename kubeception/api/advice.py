@@ -9,6 +9,7 @@ LOOK: Final = "kubeception events NAME shows more."
 
 ADVICE: Final[Mapping[Reason, str]] = {
     Reason.PAUSED: "kubeception resume NAME",
+    Reason.NOT_ENFORCED: "Give the host a CNI that enforces NetworkPolicies before strangers get machines.",
     Reason.LOAD_BALANCER_PENDING: "Install a load balancer in the host, or use exposure.type NodePort.",
     Reason.NO_ADDRESS: "Wait; if it stays so, look at the Service in the control plane's namespace.",
     Reason.NO_ANSWER: "Wait; if it stays so: kubeception logs NAME apiserver --tail 30",

@@ -98,6 +98,12 @@ class Reason(StrEnum):
         Actor.NOBODY,
         "An API server failed a request in a way that time may mend.",
     )
+    NOT_TESTED = "NotTested", Actor.NOBODY, "It could not be looked at yet."
+    NOT_ENFORCED = (
+        "NotEnforced",
+        Actor.HOST,
+        "The host's network lets through what NetworkPolicies forbid: what keeps tenants from it is missing.",
+    )
     NOT_PAUSED = "NotPaused", Actor.NOBODY, "It is being worked on."
     PAUSED = "Paused", Actor.OWNER, "It is left alone, as its field or annotation says."
     DELETING = "Deleting", Actor.NOBODY, "It is being removed; the message says what is left."

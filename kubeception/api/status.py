@@ -32,7 +32,8 @@ class Condition(Reported):
 
     type: Annotated[str, Field(max_length=316)] = Field(
         description="Of a TenantCluster: Ready, DatastoreReady, APIServerReady, EncryptionReady, AddonsReady, "
-        "NodesReady, Paused, and while it is being deleted ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
+        "NodesReady, Paused, NetworkPolicyEnforced where an operator in a pod looked, and while it is being deleted "
+        "ForcedDeletion. Of a NodePool: Ready, UpToDate, Healthy, "
         "Paused."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")

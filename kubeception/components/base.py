@@ -23,6 +23,7 @@ class State(StrEnum):
     READY = "Ready"
     WAITING = "Waiting"
     FAILED = "Failed"
+    UNKNOWN = "Unknown"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Readiness:
     @classmethod
     def failed(cls, message: str, reason: Reason = Reason.FAILED) -> "Readiness":
         return cls(State.FAILED, reason, message)
+
+    @classmethod
+    def unknown(cls, message: str, reason: Reason) -> "Readiness":
+        return cls(State.UNKNOWN, reason, message)
 
 
 class Component:

@@ -15,6 +15,7 @@ from kubeception.engine import observe
 from kubeception.engine.install import installed_version, newness
 from kubeception.engine.leader import leader
 from kubeception.engine.lease import Lease
+from kubeception.engine.probe import CONDITION as POLICIES
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import KubeceptionError
 from kubeception.kube.client import Cluster
@@ -88,6 +89,7 @@ def host(cluster: Cluster) -> Iterator[Finding]:
         "Machines": _providers,
         "Definitions": _definitions,
         "Operator": _operator,
+        "Network": _network,
     }
     for subject, check in checks.items():
         yield from _guarded(subject, lambda check=check: check(cluster))  # type: ignore[misc]
@@ -166,6 +168,30 @@ def _operator(cluster: Cluster) -> Iterator[Finding]:
         yield fine("Operator", "none: commands do the work while they run")
 
 
+def _network(cluster: Cluster) -> Iterator[Finding]:
+    """Whether NetworkPolicies are enforced, as the operator found it, tenant by tenant."""
+    conditions = [_condition(obj, POLICIES) for obj in cluster.list("TenantCluster")]
+    tested = [c for c in conditions if c["status"] != "Unknown"]
+    if open_ := [c for c in tested if c["status"] == "False"]:
+        found = f"NetworkPolicies are not enforced, by {len(open_)} of {len(tested)} tenant clusters that were tested"
+        fix = advice(Reason.NOT_ENFORCED, "")
+        yield warning("Network", f"{found}: {open_[0]['message']}", Actor.HOST, fix)
+    elif tested:
+        yield fine(
+            "Network", f"NetworkPolicies are enforced, tested by {len(tested)} tenant clusters"
+        )
+    else:
+        yield fine(
+            "Network", "not tested: an operator in the host does, once a tenant cluster runs"
+        )
+
+
+def _condition(obj: Object, name: str) -> Object:
+    """One of an object's conditions; of one it hasn't, that nothing is known."""
+    found = (obj.get("status") or {}).get("conditions") or ()
+    return next((c for c in found if c["type"] == name), {"status": "Unknown"})
+
+
 # a tenant
 
 
@@ -231,6 +257,8 @@ def _conditions(found: Object, name: str) -> Iterator[Finding]:
     """What its conditions say that a person must mend."""
     for condition in (found.get("status") or {}).get("conditions") or ():
         reason = condition.get("reason", "")
+        if condition["type"] == POLICIES:
+            continue  # that is of the host, and was said there
         if condition["status"] != "True" and reason in TROUBLES:
             known = next(r for r in Reason if r == reason)
             said = condition.get("message") or known.meaning

@@ -9,6 +9,7 @@ from kubeception.api.reasons import TROUBLES, Reason
 from kubeception.api.v1alpha1 import NodePool, TenantCluster
 from kubeception.engine.apply import contains
 from kubeception.engine.news import NORMAL, WARNING, News
+from kubeception.engine.probe import CONDITION as POLICIES
 from kubeception.engine.status import clip, time
 from kubeception.errors import ConflictError, KubeceptionError, StoppedError
 from kubeception.kube.client import Cluster
@@ -82,6 +83,7 @@ TOLD: Final = (
     "EncryptionReady",
     "AddonsReady",
     "NodesReady",
+    POLICIES,
 )
 """Conditions whose reasons are told when a person must act."""
 

@@ -24,6 +24,7 @@ from kubeception.engine.explain import explain
 from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
+from kubeception.engine.probe import Probe
 from kubeception.engine.report import Report
 from kubeception.engine.rewrite import Rewrite
 from kubeception.engine.sites import KINDS, Sites, Ways
@@ -85,6 +86,7 @@ class Engine:
         changes: Changes | None = None,
         view: HostView | None = None,
         patience: float = REACH_SECONDS,
+        probe: Probe | None = None,
     ) -> None:
         self.host, self.namespace, self.name = host, namespace, name
         self.keys, self.clock = keys or RandomKeys(), clock
@@ -92,7 +94,7 @@ class Engine:
         self.link = Link(host, self.changes.wake, self.changes.forget)
         self.ways = Ways(self.changes.forget)
         self.view = view or HostView(host, clock)
-        self.patience = patience
+        self.patience, self.probe = patience, probe
         self.rewrite = Rewrite()
         self.local: set[tuple[str, str]] = set()
         """The tenant's Services that only nodes with an endpoint answer for."""
@@ -243,6 +245,8 @@ class Pass:
             self._failed(error)
         if any(bound.limited for bound in ctx.facts.host.bounds):
             self.report.look_by(RECOUNT_SECONDS)
+        if self.engine.probe is not None:
+            self.report.policies = self.engine.probe.look(ctx)
         explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
         self.report.writes = sum(c.writes.count for c in (self.host, *self._others))

@@ -25,6 +25,8 @@ class Report:
     machines: list[MachineState] = field(default_factory=list)
     holds: dict[str, Readiness] = field(default_factory=dict)
     """By pool, why it isn't worked on as its spec says."""
+    policies: Readiness | None = None
+    """Whether the host's network enforces NetworkPolicies; None where nobody looks."""
     news: list[News] = field(default_factory=list)
     """What was done to machines, for whoever wants to know."""
     nodes_wanted: int = 0

@@ -7,13 +7,16 @@ from typing import Any, Final
 from kubeception.api.reasons import TROUBLES, Reason
 from kubeception.api.status import Phase
 from kubeception.api.v1alpha1 import NodePool, TenantCluster
-from kubeception.components.base import Readiness
+from kubeception.components.base import Readiness, State
+from kubeception.engine.probe import CONDITION as POLICIES
 from kubeception.engine.report import FAILED, Report
 from kubeception.errors import ApiError, BudgetError, ConflictError, KubeceptionError, SpecError
 from kubeception.plan.context import PlanContext
 
 Status = Mapping[str, Any]
 
+WORDS: Final = {State.READY: "True", State.UNKNOWN: "Unknown"}
+"""`status` of a condition; of all other states False."""
 MESSAGE_LIMIT: Final = 1000
 """Characters of a message: what a cluster says may be long, and is repeated in each list."""
 
@@ -37,6 +40,9 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
         "NodesReady": report.nodes,
         "Paused": Readiness.waiting("", Reason.NOT_PAUSED),
     }
+    kept = [c for c in cluster.status.get("conditions") or () if c["type"] == POLICIES]
+    if report.policies and not (kept and report.policies.state is State.UNKNOWN):
+        parts, kept = {**parts, POLICIES: report.policies}, []
     return {
         "observedGeneration": cluster.metadata.generation,
         "phase": str(phase),
@@ -51,7 +57,10 @@ def cluster_status(ctx: PlanContext, report: Report) -> dict[str, Any]:
         "nodes": report.nodes_wanted,
         "readyNodes": report.nodes_ready,
         **({} if report.clusters is None else {"clusters": report.clusters}),
-        "conditions": conditions(cluster.status, parts, cluster.metadata.generation, now),
+        "conditions": [
+            *conditions(cluster.status, parts, cluster.metadata.generation, now),
+            *kept,  # what was seen counts until somebody sees otherwise
+        ],
     }
 
 
@@ -136,7 +145,7 @@ def conditions(
     before = {c["type"]: c for c in old.get("conditions") or ()}
     result = []
     for name, readiness in parts.items():
-        status = "True" if readiness.ok else "False"
+        status = WORDS.get(readiness.state, "False")
         known = before.get(name, {})
         since = known.get("lastTransitionTime") if known.get("status") == status else None
         result.append(

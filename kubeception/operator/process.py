@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import kopf
 
@@ -66,12 +66,15 @@ def run(options: Options) -> int:
     os._exit(code)
 
 
+def own_account(options: Options) -> dict[str, Any] | None:
+    """The way to the host by the pod's service account; None outside a pod, and where a kubeconfig is named."""
+    return None if options.kubeconfig or options.context else service_account()
+
+
 def connect(options: Options) -> Cluster:
     """The host: of a kubeconfig where one is named, else as the pod's service account."""
-    if options.kubeconfig is None and not options.context:
-        document = service_account()
-        if document is not None:
-            return Cluster(document, "host cluster")
+    if document := own_account(options):
+        return Cluster(document, "host cluster")
     config = load((options.kubeconfig,)) if options.kubeconfig else load(default_paths())
     name = options.context or config.current
     return Cluster(config.select(name), f"host cluster {name}")
@@ -95,6 +98,7 @@ class _Operator:
             options.resync,
             self.watches,
             HostView(host, now),
+            in_pod=own_account(options) is not None,
         )
         self.tenants = Tenants(desk)
         self.leadership.gained = self.tenants.host_answers

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kubeception import names
 from kubeception.engine.lease import DURATION
 from kubeception.engine.limit import Limit
+from kubeception.engine.probe import Probe
 from kubeception.engine.reconcile import Engine
 from kubeception.engine.report import Report
 from kubeception.engine.view import HostView
@@ -50,6 +51,8 @@ class Desk:
     resync: float
     watches: HostWatches
     view: HostView
+    in_pod: bool = False
+    """Whether this process is a pod of the host, and what it reaches is what pods reach."""
 
 
 @dataclass
@@ -172,6 +175,7 @@ class Tenant:
                 changes=changes,
                 view=self.desk.view,
                 patience=REACH_SECONDS,
+                probe=Probe(changes.wake) if self.desk.in_pod else None,
             )
         return self._engine.step(limit)
 

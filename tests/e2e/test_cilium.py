@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from kubeception import names
+from kubeception.engine.probe import CONDITION
 from kubeception.lab import state
 from kubeception.plan.endpoint import API_PORT, TUNNEL_PORT
 from tests.e2e.conftest import ECHO_SERVICE, Lab
@@ -101,6 +102,7 @@ spec:
 
 
 GOLDEN = Path(__file__).with_name("connections.txt")
+INSTALL = Path(__file__).parents[2] / "manifests" / "install" / "kubeception.yaml"
 MACHINE = f"{names.PROVIDER_LABEL}=pod"
 CONTROL_PLANE = f"{names.COMPONENT_LABEL}=control-plane"
 ETCD = f"{names.COMPONENT_LABEL}=etcd"
@@ -341,6 +343,16 @@ def test_what_is_anothers_is_shut(
     record_property("cases", len(cells))
     assert {seen.guarded[cell] for cell in cells} == {NO}
     assert {seen.unguarded[cell] for cell in cells} == {YES}
+
+
+def test_an_operator_finds_them_enforced(guarded: Lab, tenants: list[Tenant]) -> None:
+    """The last one: from now on commands give way to it."""
+    guarded.kubectl("apply", "-f", str(INSTALL))
+    system = ("-n", names.SYSTEM_NAMESPACE)
+    guarded.kubectl("rollout", "status", f"deployment/{names.OPERATOR}", *system, "--timeout=300s")
+    for tenant in tenants:
+        found = f"--for=condition={CONDITION}"
+        guarded.kubectl("wait", f"tc/{tenant.name}", found, "--timeout=300s")
 
 
 def golden() -> Connections:

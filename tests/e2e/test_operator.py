@@ -204,6 +204,11 @@ class TestOperator:
         secrets = tenant.kubectl("get", "secrets", "-n", "kube-system", "-o", "name")
         assert "bootstrap-token" not in secrets
 
+    def test_a_host_that_enforces_no_policies_is_told(self, operated: Lab) -> None:
+        """The lab is on flannel."""
+        wait_for(operated, f"tc/{NAME}", "condition=NetworkPolicyEnforced=False")
+        assert "! Network:" in command(operated, "doctor")
+
     def test_a_command_gives_way_to_the_operator(self, operated: Lab) -> None:
         said = command(operated, "create", NAME, "--no-merge")
         assert "✓ Nodes  1/1 nodes ready" in said

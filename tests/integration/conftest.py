@@ -61,7 +61,8 @@ def lone_server(
 def tenant_server(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[ApiServer]:
     """An API server that stands for a tenant's."""
     folder = tmp_path_factory.mktemp("tenant")
-    with api_server(folder / "api", etcd, "/tenant", "--allow-privileged=true") as server:
+    flags = ("--allow-privileged=true", "--enable-bootstrap-token-auth=true")
+    with api_server(folder / "api", etcd, "/tenant", *flags) as server:
         yield server
 
 

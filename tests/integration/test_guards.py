@@ -25,8 +25,11 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+import yaml
 
+from kubeception.kube.kinds import KINDS
 from kubeception.plan.facts import Object
+from tests.integration.operators import until
 from tests.integration.rendered import Rendered
 from tests.integration.servers import (
     TOKEN,
@@ -37,7 +40,7 @@ from tests.integration.servers import (
     free_port,
     process,
 )
-from tests.plans import everything, plan
+from tests.plans import everything, find, plan
 
 GUARDS: Final = (
     "--admission-control-config-file",
@@ -117,13 +120,16 @@ class Attacker:
     address: str
     """Of this machine, and none of its loopback."""
 
-    def ask(self, method: str, path: str, body: Any = None) -> str:
-        """What the API server answers, to whoever may do everything."""
+    def ask(self, method: str, path: str, body: Any = None, *, node: str = "") -> str:
+        """What the API server answers, to whoever may do everything, or to the kubelet of a node."""
         url = self.server.kubeconfig["clusters"][0]["cluster"]["server"] + path
         data = body.encode() if isinstance(body, str) else body and json.dumps(body).encode()
         request = Request(url, data, method=method)
         request.add_header("Authorization", f"Bearer {TOKEN}")
         request.add_header("Content-Type", "application/json")
+        if node:
+            request.add_header("Impersonate-User", f"system:node:{node}")
+            request.add_header("Impersonate-Group", "system:nodes")
         context = ssl.create_default_context(cafile=self.server.folder / "serving.crt")
         try:
             with urlopen(request, timeout=60, context=context) as answer:
@@ -501,17 +507,45 @@ def flood(attacker: Attacker) -> None:
         list(pool.map(pour, range(WAYS)))
 
 
+def anothers_address(attacker: Attacker) -> None:
+    """A kubelet says where another's node is."""
+    name = a_node(attacker)
+    node = json.loads(attacker.ask("GET", f"/api/v1/nodes/{name}"))
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": "198.51.100.1"}]
+    attacker.ask("PUT", f"/api/v1/nodes/{name}/status", node, node="thief")
+
+
+def label_of_trust(attacker: Attacker) -> None:
+    """A kubelet gives its own node a label by which pods are kept for better ones."""
+    name = a_node(attacker)
+    node = json.loads(attacker.ask("GET", f"/api/v1/nodes/{name}"))
+    node["metadata"].setdefault("labels", {})["node-restriction.kubernetes.io/trusted"] = "yes"
+    attacker.ask("PUT", f"/api/v1/nodes/{name}", node, node=name)
+
+
+def anothers_pod(attacker: Attacker) -> None:
+    """A kubelet ends a pod of another node."""
+    name = a_pod(attacker, a_node(attacker))
+    attacker.ask("DELETE", f"/api/v1/namespaces/default/pods/{name}", node="thief")
+
+
 SETTINGS: Final[dict[Attack, str]] = {
     external_ips: "A12",
     louder_log: "A09",
     profile: "A09",
     flood: "A08",
+    anothers_address: "A18",
+    label_of_trust: "A18",
+    anothers_pod: "A18",
 }
 SAID: Final[dict[Attack, str]] = {
     external_ips: "external IPs",
     louder_log: "404",
     profile: "404",
     flood: "429",
+    anothers_address: "is not allowed to modify node",
+    label_of_trust: "is not allowed to modify labels",
+    anothers_pod: "can only delete pods with spec.nodeName set to itself",
 }
 
 
@@ -559,3 +593,31 @@ def test_the_policies_are_in_nobodys_reach(
     attacker.make(POLICIES, "ValidatingAdmissionPolicy", name="allow-all.example.com", spec=spec)
     with pytest.raises(Refused, match="not by URL"):
         validating_by_url(attacker)
+
+
+@pytest.mark.attack("A20", control=True)
+def test_a_policy_within_reach_is_taken_away(
+    unguarded: ApiServer, victim: Victim, address: str
+) -> None:
+    """The same policy, as an object of the tenant's own API."""
+    attacker = Attacker(unguarded, victim, address)
+    files = find(everything(plan()), "ConfigMap", "control-plane")["data"]
+    name, made = "no-urls.example.com", yaml.safe_load(files["policies.yaml"])["items"]
+    places = [KINDS[policy["kind"]].path() for policy in made]
+    assert places[0] == POLICIES
+    for place, policy in zip(places, made, strict=True):
+        reference = {"policyName": name} if "policyName" in policy["spec"] else {}
+        attacker.make(place, policy["kind"], name=name, spec={**policy["spec"], **reference})
+
+    def comes_through() -> bool:
+        victim.heard = 0
+        try:
+            validating_by_url(attacker)
+        except Refused as refused:
+            assert "not by URL" in str(refused)  # noqa: PT017 - of others the test is to fail
+        return victim.heard > 0
+
+    until(lambda: not comes_through())
+    for place in places:
+        attacker.ask("DELETE", f"{place}/{name}")
+    until(comes_through)

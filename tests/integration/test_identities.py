@@ -12,10 +12,10 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kubeception.engine.observe import observe_host
 from kubeception.kube.client import Cluster, Object
 from kubeception.plan.context import PlanContext
 from kubeception.plan.keys import RandomKeys
@@ -103,16 +104,20 @@ class World:
             raise
 
 
-def plan_of(name: str) -> list[Object]:
-    """What is rendered for a tenant of this name, with certificates that are good now."""
+def plan_of(name: str, host: Cluster | None = None) -> list[Object]:
+    """What is rendered for a tenant of this name, of this host, with certificates that are good now."""
     cluster = tenant(name=name)
     facts = offline_facts(cluster, datetime.now(UTC))
+    if host is not None:
+        facts = replace(facts, host=observe_host(host))
     return everything(PlanContext(cluster, (), facts, RandomKeys()))
 
 
 @contextmanager
-def world(folder: Path, etcd: str, name: str, *other: str) -> Iterator[World]:
-    rendered = Rendered(folder, plan_of(name))
+def world(
+    folder: Path, etcd: str, name: str, *other: str, host: Cluster | None = None
+) -> Iterator[World]:
+    rendered = Rendered(folder, plan_of(name, host))
     flags = [f for f in rendered.flags("kube-apiserver") if f.partition("=")[0] in IDENTITY]
     given = {flag.partition("=")[0] for flag in other}
     flags = [flag for flag in flags if flag.partition("=")[0] not in given]
@@ -134,6 +139,33 @@ def mine(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[World]
 def sibling(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("sibling"), etcd, "sibling") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def inner(tmp_path_factory: pytest.TempPathFactory, etcd: str, mine: World) -> Iterator[World]:
+    """A tenant of the attacker's tenant, with its signers; planned by what that one's API tells of it."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}}
+    mine.cluster.apply(node)
+    addresses = [{"type": "InternalIP", "address": "203.0.113.77"}]
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"status": {"addresses": addresses, "conditions": ready}}
+    mine.cluster.patch("Node", "one", status, subresource="status")
+    folder = tmp_path_factory.mktemp("inner")
+    with world(folder, etcd, "inner", host=mine.cluster) as made, signers(made):
+        yield made
+
+
+def between(attack: str) -> list[Any]:
+    """Of whom something is stolen, and where it is tried; a tenant's tenant and its host among them."""
+    pairs = {
+        ("mine", "sibling"): attack,
+        ("mine", "inner"): "A22",
+        ("inner", "mine"): "A22",
+    }
+    return [
+        pytest.param(*pair, marks=pytest.mark.attack(which, control="within"))
+        for pair, which in pairs.items()
+    ]
 
 
 @contextmanager
@@ -340,10 +372,15 @@ def test_what_is_signed_speaks_for_nobody_else(
     assert "system:masters" in found["groups"], "with one CA for both it would"
 
 
-@pytest.mark.attack("A05", control="within")
-def test_a_certificate_is_of_no_use_at_a_sibling(
-    mine: World, sibling: World, tmp_path_factory: pytest.TempPathFactory, etcd: str
+@pytest.mark.parametrize(("of", "at"), between("A05"))
+def test_a_certificate_is_of_no_use_elsewhere(
+    of: str,
+    at: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    etcd: str,
 ) -> None:
+    mine, sibling = request.getfixturevalue(of), request.getfixturevalue(at)
     stolen = signed(mine, CLIENT, "kubernetes-admin", "kubeadm:cluster-admins")
     assert mine.whoami(stolen)["username"] == "kubernetes-admin"
     assert sibling.whoami(stolen) == {}
@@ -362,10 +399,15 @@ def token(made: World) -> str:
     return subprocess.run(kubectl, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.attack("A06", control="within")
-def test_a_token_is_of_no_use_at_a_sibling(
-    mine: World, sibling: World, tmp_path_factory: pytest.TempPathFactory, etcd: str
+@pytest.mark.parametrize(("of", "at"), between("A06"))
+def test_a_token_is_of_no_use_elsewhere(
+    of: str,
+    at: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    etcd: str,
 ) -> None:
+    mine, sibling = request.getfixturevalue(of), request.getfixturevalue(at)
     token(sibling)
     stolen = {"Authorization": f"Bearer {token(mine)}"}
     assert mine.whoami(None, stolen)["username"] == "system:serviceaccount:default:robot"

@@ -26,10 +26,12 @@ from kubeception.engine.changes import Changes
 from kubeception.engine.machines import DRAIN_LIMIT
 from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
+from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster, Object
 from kubeception.providers.base import Machine
 from kubeception.providers.kubevirt import VM_NAMESPACE
 from tests.integration.conftest import serve
+from tests.integration.operators import until
 from tests.integration.servers import ApiServer
 from tests.integration.standins import Straight, report_ready
 
@@ -286,6 +288,37 @@ def test_a_node_is_told_what_its_machine_is_and_its_token_goes(world: World) -> 
     assert [(s.machine.name, s.state) for s in report.machines] == [(machine, "Ready")]
     assert report.nodes.ok
     assert world.step().writes == 0
+
+
+def who(server: ApiServer, token: str) -> str:
+    """Whom the tenant takes for the bearer of a token; nobody where it doesn't."""
+    document = {**server.kubeconfig, "users": [{"name": "it", "user": {"token": token}}]}
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    with Cluster(document, "tenant") as thief:
+        try:
+            said = thief.create({**review, "metadata": {}})
+        except ApiError as error:
+            if error.status != 401:
+                raise
+            return ""
+    return str(said["status"]["userInfo"]["username"])
+
+
+@pytest.mark.attack("A17", control="within")
+def test_a_token_out_of_user_data_opens_nothing_once_its_machine_has_joined(
+    world: World, tenant_server: ApiServer
+) -> None:
+    world.scale(1)
+    world.step(2)
+    (machine,) = world.vms()
+    files = {f["path"]: f["content"] for f in user_data(world, machine)["write_files"]}
+    config = yaml.safe_load(files["/etc/kubernetes/discovery.conf"])
+    (stolen,) = (user["user"]["token"] for user in config["users"])
+    name = f"system:bootstrap:{stolen.partition('.')[0]}"
+    until(lambda: who(tenant_server, stolen) == name)  # until then it is good for a join
+    world.start()
+    world.step(2)
+    until(lambda: who(tenant_server, stolen) == "")
 
 
 @pytest.mark.attack("A18")

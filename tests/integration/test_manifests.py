@@ -76,7 +76,7 @@ def test_pods_of_the_host_are_within_restricted(namespaced: Cluster, pod: Object
     namespaced.apply(pod, dry_run=True)
 
 
-@pytest.mark.attack("A21")
+@pytest.mark.attack("A21", control="within")
 @pytest.mark.parametrize(
     "change",
     [
@@ -93,3 +93,5 @@ def test_a_pod_beyond_restricted_is_refused(namespaced: Cluster, change: Object)
         pod["spec"][field] = [*before, *value] if isinstance(value, list) else value
     with pytest.raises(ApiError, match="violates PodSecurity"):
         namespaced.apply(pod, dry_run=True)
+    elsewhere = {**pod, "metadata": {**pod["metadata"], "namespace": "default"}}
+    assert namespaced.apply(elsewhere, dry_run=True), "where no standard is asked for"

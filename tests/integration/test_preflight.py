@@ -49,6 +49,7 @@ def test_versions_without_known_holes_are_taken(kubevirt: Cluster, version: str)
     provider("kubevirt").preflight(kubevirt)
 
 
+@pytest.mark.attack("A14", control="within")
 @pytest.mark.parametrize("version", ["v1.8.2", "v1.7.0", "0.59.0"])
 def test_versions_with_known_holes_must_be_accepted_one_by_one(
     kubevirt: Cluster, version: str

@@ -4,6 +4,7 @@ The infra cluster has KubeVirt's kinds without its controllers: what these would
 """
 
 import base64
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -34,6 +36,7 @@ from tests.integration.conftest import serve
 from tests.integration.operators import until
 from tests.integration.servers import (
     OPERATOR_TOKEN,
+    TOKEN,
     ApiServer,
     api_server,
     binary,
@@ -372,6 +375,33 @@ def test_what_a_secret_may_not_say_is_said_and_nothing_secret(remote: Remote) ->
     assert remote.vms() == []
 
 
+@pytest.mark.attack("A10", control="within")
+def test_a_program_that_a_secret_names_is_not_run(remote: Remote, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": TOKEN},
+    }
+    document = remote.infra.kubeconfig()
+    document["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": credential["apiVersion"],
+            "command": "sh",
+            "args": ["-c", f"touch {ran}; echo '{json.dumps(credential)}'"],
+            "interactiveMode": "Never",
+        }
+    }
+    remote.give(document)
+    remote.ask(1)
+    remote.step(2)
+    assert "exec: is not followed" in remote.message()
+    assert not ran.exists()
+    with Cluster(document, "infra cluster as a person's own") as trusting:
+        assert trusting.get("Namespace", SPACE)
+    assert ran.exists(), "who takes a kubeconfig as it is runs what it names"
+
+
 @pytest.mark.attack("A10")
 def test_the_hosts_own_addresses_are_not_dialled(remote: Remote) -> None:
     remote.give(remote.infra.kubeconfig("localhost"))
@@ -382,7 +412,7 @@ def test_the_hosts_own_addresses_are_not_dialled(remote: Remote) -> None:
     assert remote.vms() == []
 
 
-@pytest.mark.attack("A21")
+@pytest.mark.attack("A21", control="within")
 def test_nobody_is_dialled_whom_no_administrator_allowed(remote: Remote) -> None:
     allow(remote.host, None)
     remote.ask(1)
@@ -390,6 +420,9 @@ def test_nobody_is_dialled_whom_no_administrator_allowed(remote: Remote) -> None
     assert remote.condition("Ready") == ("False", "SpecRefused")
     assert names.ALLOW_INFRA_CLUSTERS in remote.message()
     assert remote.vms() == []
+    allow(remote.host, "true")
+    remote.step()
+    assert len(remote.vms()) == 1, "without that guard it is dialled, and has a machine"
 
 
 def test_an_api_server_that_is_reached_in_the_host_only_is_refused(remote: Remote) -> None:
@@ -502,8 +535,8 @@ def test_the_end_of_a_tenant_needs_no_secret(remote: Remote) -> None:
     assert remote.events("FinalizersCleared")
 
 
-@pytest.mark.attack("A11")
-def test_others_machines_are_not_ours(remote: Remote) -> None:
+@pytest.mark.attack("A11", control="within")
+def test_others_machines_are_not_ours(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """The infra cluster names whatever it likes: what isn't named like a machine of the pool is none."""
     remote.ask(0)
     remote.step(2)
@@ -520,6 +553,8 @@ def test_others_machines_are_not_ours(remote: Remote) -> None:
     forged = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": meta}
     remote.infra.cluster.apply(forged)
     assert remote.step().machines == []
+    monkeypatch.setattr(sites, "_is_named", lambda *_: True)
+    assert [state.machine.name for state in remote.step().machines] == ["kube-apiserver"]
 
 
 def test_an_operator_works_there_with_the_rights_it_has(

@@ -338,6 +338,7 @@ def end(store: Store) -> None:
             time.sleep(0.2)
 
 
+@pytest.mark.attack("A24")
 def test_a_deleted_tenant_leaves_no_volume(store: Store) -> None:
     store.ask(*CLASSES)
     store.step()

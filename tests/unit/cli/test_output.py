@@ -56,6 +56,17 @@ def test_no_form_of_a_listing_prints_a_control_character(
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printed)
 
 
+@pytest.mark.attack("A25", control=True)
+@pytest.mark.parametrize("output", ["table", "wide", "name"])
+def test_without_cleaning_they_would_reach_it(
+    output: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubeception.cli.output.clean", str)
+    evil = "a\x1b]0;owned\x07"
+    Listing((Column("N"),), lambda: [Row(evil, (evil,), {})], output).show()
+    assert evil in capsys.readouterr().out
+
+
 def test_columns_line_up(capsys: pytest.CaptureFixture[str]) -> None:
     table((Column("NAME"), Column("AGE")), [("a-long-name", "1s"), ("b", "")])
     assert capsys.readouterr().out == "NAME          AGE\na-long-name   1s\nb             -\n"

@@ -8,6 +8,7 @@ from kubeception.components import COMPONENTS
 from kubeception.components.base import Readiness
 from kubeception.engine.events import transitions
 from kubeception.engine.machines import MachineState
+from kubeception.engine.probe import ENFORCED, UNTESTED
 from kubeception.engine.report import Report
 from kubeception.engine.status import (
     MESSAGE_LIMIT,
@@ -111,6 +112,27 @@ def test_a_change_that_took_no_time_is_a_reconcile_too() -> None:
     changed = written(None, ready, generation=2, now=LATER)["lastOperation"]
     assert (changed["type"], changed["state"]) == ("Reconcile", "Succeeded")
     assert changed["lastUpdateTime"] == "2026-01-02T03:09:05Z"
+
+
+def test_what_was_seen_of_policies_counts_until_somebody_sees_otherwise() -> None:
+    def said(old: Status | None, policies: Readiness | None) -> Status:
+        made = report()
+        made.policies = policies
+        return cluster_status(ctx(old, now=LATER), made)
+
+    open_ = Readiness.waiting("etcd answers", Reason.NOT_ENFORCED)
+    assert "NetworkPolicyEnforced" not in [c["type"] for c in said(None, None)["conditions"]]
+    unknown = said(written(), UNTESTED)
+    assert condition(unknown, "NetworkPolicyEnforced")["status"] == "Unknown"
+    found = said(unknown, open_)
+    assert condition(found, "NetworkPolicyEnforced")["status"] == "False"
+    assert told(unknown, found) == [("Warning", "NotEnforced")]
+    assert found["phase"] == "Ready"
+    for later in (None, UNTESTED, open_):
+        assert said(found, later) == found
+    mended = said(found, ENFORCED)
+    assert condition(mended, "NetworkPolicyEnforced")["status"] == "True"
+    assert told(found, mended) == []
 
 
 def test_nothing_is_different_while_nothing_is() -> None:

@@ -8,6 +8,7 @@ from kubeception import names
 from kubeception.api.reasons import Reason
 from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import Bootstrap
+from kubeception.plan.render import manifest
 from kubeception.providers.base import Phase
 from kubeception.providers.kubevirt import KubeVirt
 from tests.plans import plan, pool
@@ -67,6 +68,28 @@ def test_the_pools_options_are_the_machines() -> None:
     assert spec["domain"]["cpu"] == {"cores": 4}
     assert spec["domain"]["memory"] == {"guest": "8Gi"}
     assert spec["volumes"][0]["containerDisk"]["image"] == "example.org/disk:1"
+
+
+@pytest.mark.attack("A14")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "disk:1\n      - name: x\n        hostDisk: {path: /}",
+        "disk:1', hostDisk: {path: /}, x: '",
+        "{{ names }}",
+        "&a [*a]",
+    ],
+)
+def test_an_image_brings_no_field_along(text: str) -> None:
+    """It is refused; what its template would make of it is a text all the same."""
+    with pytest.raises(SpecError, match=r"spec\.kubevirt\.image"):
+        pool(1, kubevirt={"image": text})
+    values = {"machine": "m", "namespace": "n", "labels": {}, "spread": {}, "image": text}
+    root, *_ = manifest("kubevirt/vm.yaml.j2", values)["spec"]["template"]["spec"]["volumes"]
+    assert root == {
+        "name": "root",
+        "containerDisk": {"image": text, "imagePullPolicy": "IfNotPresent"},
+    }
 
 
 def spec_of(**options: Any) -> dict[str, Any]:
