@@ -142,7 +142,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _folder(lab: str) -> Path | None:
     found = state.load(lab)
-    return found and (found.node(1).folder / AUDIT_LOG.removeprefix("/")).parent
+    return (found.node(1).folder / AUDIT_LOG.removeprefix("/")).parent if found else None
 
 
 if __name__ == "__main__":
