@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kubeception import names
+from kubeception.api.authentication import Authentication
 from kubeception.api.guest import NetworkData, SshKey
 from kubeception.api.lifecycle import Autoscaling, Duration, Health, Strategy
 from kubeception.api.model import Model
@@ -177,6 +178,7 @@ class ControlPlane(Model):
 
     audit: Audit = Audit()
     api_server: ApiServer = ApiServer()
+    authentication: Authentication = Authentication()
 
 
 class Datastore(Model):
