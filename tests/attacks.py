@@ -36,6 +36,7 @@ ATTACKS: Final = {
     "A24": "what a deleted tenant leaves to the next of its name",
     "A25": "terminals and logs, written to by names",
     "A26": "a stolen token of the operator",
+    "A27": "tokens of people, forged or in Kubernetes' own names",
 }
 """What is tried, in the order and by the words of docs/security.md."""
 TAKEN: Final = ("failed", "error")

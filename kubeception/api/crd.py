@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from kubeception import names
+from kubeception.api import authentication
 from kubeception.api.status import NodePoolStatus, TenantClusterStatus
 from kubeception.api.v1alpha1 import (
     API_SERVER_ARGS,
@@ -205,6 +206,29 @@ ALLOWED_ARGS: Final = rule(
     f"self.all(arg, arg in {sorted(API_SERVER_ARGS)})",
     f"only these may be set: {', '.join(sorted(API_SERVER_ARGS))}",
 )
+DISTINCT_ISSUERS: Final = [
+    rule(
+        f"self.all(a, self.exists_one(b, b.{what} == a.{what}))",
+        f"two issuers have the same {what}",
+    )
+    for what in ("name", "url")
+]
+ISSUER_NAME: Final = rule(f"!(self in {[*authentication.RESERVED]})", authentication.RESERVED_SAID)
+ISSUER_URL: Final = [
+    rule(f"self.matches('^{authentication.ISSUER_URL}$')", authentication.ISSUER_URL_SAID),
+    rule(f"!self.matches('^{authentication.OWN_URL}$')", authentication.OWN_URL_SAID),
+]
+DISTINCT_AUDIENCES: Final = rule(
+    "self.all(a, self.exists_one(b, b == a))", "an audience is there twice"
+)
+CERTIFICATES: Final = rule(
+    f"self.matches('^{authentication.CERTIFICATES}$')", authentication.CERTIFICATES_SAID
+)
+CLAIMS: Final = rule(
+    f"self.all(claim, claim.size() <= {authentication.CLAIM_LENGTH}"
+    f" && claim.matches('{authentication.CLAIM}'))",
+    "every key must be a claim's name, such as hd",
+)
 MOVES: Final = rule(
     "!has(self.maxSurge) || !has(self.maxUnavailable)"
     " || !(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",
@@ -360,6 +384,12 @@ DEFINITIONS: Final = (
             "version": VERSION_RULES,
             "controlPlane": COUNTABLE,
             "controlPlane.apiServer.extraArgs": [ALLOWED_ARGS],
+            "controlPlane.authentication.issuers": DISTINCT_ISSUERS,
+            "controlPlane.authentication.issuers[].name": [ISSUER_NAME],
+            "controlPlane.authentication.issuers[].url": ISSUER_URL,
+            "controlPlane.authentication.issuers[].audiences": [DISTINCT_AUDIENCES],
+            "controlPlane.authentication.issuers[].certificateAuthority": [CERTIFICATES],
+            "controlPlane.authentication.issuers[].requiredClaims": [CLAIMS],
             "networking": [immutable("networking"), APART, MANIFEST, ONE_SOURCE_OF_NAMES],
             "networking.ipv6": [APART],
             "networking.ipv6.podCIDR": cidr6_rules("fd12:3456:789a::/56", *POD_PREFIXES6),

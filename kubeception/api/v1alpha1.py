@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kubeception import names
+from kubeception.api.authentication import Authentication
 from kubeception.api.guest import NetworkData, SshKey
 from kubeception.api.lifecycle import Autoscaling, Duration, Health, Strategy
 from kubeception.api.model import Model
@@ -201,6 +202,7 @@ class ControlPlane(Model):
     kubevirt: ControlPlaneMachines | None = Field(default=None, alias="kubevirt")
     audit: Audit = Audit()
     api_server: ApiServer = ApiServer()
+    authentication: Authentication = Authentication()
 
     @property
     def in_machines(self) -> bool:

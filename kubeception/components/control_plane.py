@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from kubeception import names
 from kubeception.api.reasons import Reason
-from kubeception.components import admission, members
+from kubeception.components import admission, authentication, members
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
 from kubeception.components.encryption import order, secret
 from kubeception.plan.context import PlanContext
@@ -19,7 +19,7 @@ from kubeception.plan.network import NODE_PREFIX6
 from kubeception.plan.render import document
 from kubeception.plan.versions import WITHOUT_PORTWORX, minor
 
-FILES = ("authentication.yaml", "egress-selector.yaml", "kubeconfig.yaml")
+FILES = ("egress-selector.yaml", "kubeconfig.yaml")
 READERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
 
 
@@ -36,7 +36,8 @@ class ControlPlane(Component):
         audited = ctx.spec.control_plane.audit.level != "None"
         guarded = admission.has_policies(ctx.spec.version)
         files = (*FILES, *["audit-policy.yaml"] * audited, *[admission.POLICIES] * guarded)
-        data = {
+        data = {authentication.FILE: document(authentication.configuration(ctx))}
+        data |= {
             file: document(ctx.manifest(f"control-plane/{file}.j2", api_port=API_PORT))
             for file in files
         }

@@ -9,7 +9,7 @@ import yaml
 
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
-from kubeception.components import admission, encryption
+from kubeception.components import admission, authentication, encryption
 from kubeception.components.kubelet import kubelet_configuration
 from kubeception.plan import x509
 from kubeception.plan.bootstrap import (
@@ -141,9 +141,10 @@ def _configuration(ctx: PlanContext) -> Iterator[File]:
     plugins = admission.configuration(ctx.spec.version, policies=False)
     yield File(f"{FOLDER}/{admission.FILE}", document(plugins))
     yield File(f"{FOLDER}/encryption.yaml", encryption.configuration(ctx), "0600")
-    for name in ("authentication", *["audit-policy"] * _audited(ctx)):
-        content = document(ctx.manifest(f"control-plane/{name}.yaml.j2"))
-        yield File(f"{FOLDER}/{name}.yaml", content)
+    yield File(f"{FOLDER}/{authentication.FILE}", document(authentication.configuration(ctx)))
+    if _audited(ctx):
+        policy = ctx.manifest("control-plane/audit-policy.yaml.j2")
+        yield File(f"{FOLDER}/audit-policy.yaml", document(policy))
 
 
 def _audited(ctx: PlanContext) -> bool:
@@ -154,7 +155,7 @@ def _api_server(ctx: PlanContext) -> dict[str, str]:
     said = {
         "admission-control-config-file": f"{FOLDER}/{admission.FILE}",
         "advertise-address": ctx.endpoint.cluster_ip if ctx.endpoint else "",
-        "authentication-config": f"{FOLDER}/authentication.yaml",
+        "authentication-config": f"{FOLDER}/{authentication.FILE}",
         "client-ca-file": f"{PKI}/clients.crt",
         "enable-admission-plugins": ",".join(admission.ENABLED),
         "encryption-provider-config": f"{FOLDER}/encryption.yaml",

@@ -17,9 +17,10 @@ from kubeception.api.v1alpha1 import parse_cluster, parse_pool
 from kubeception.engine.install import install
 from kubeception.errors import ApiError, SpecError
 from kubeception.kube.client import Cluster
+from kubeception.plan.x509 import self_signed
 from tests.integration.operators import until
 from tests.integration.servers import ApiServer, binary
-from tests.plans import pool, tenant
+from tests.plans import NOW, FixedKeys, pool, tenant
 
 NAMESPACE = "crd-rules"
 Spec = dict[str, Any]
@@ -67,6 +68,16 @@ def storage(*classes: Spec, **rest: Any) -> Spec:
     return {"storage": {"classes": made}, **rest}
 
 
+CORP = {"name": "corp", "url": "https://id.example.com", "audiences": ["kubernetes"]}
+ROBOTS = {"name": "robots", "url": "https://ci.example.com:8443/a%20b/"}
+CERTIFICATE = self_signed("id.example.com", FixedKeys(), "issuer", NOW).cert.decode()
+
+
+def issuers(*found: Spec) -> Spec:
+    """Issuers, each `CORP` or as it says otherwise."""
+    return {"controlPlane": {"authentication": {"issuers": [{**CORP, **each} for each in found]}}}
+
+
 LOCAL = {"name": "local-path"}
 ARGS = "only these may be set: default-not-ready-toleration-seconds, "
 RANGE = "must be an IPv4 range without host bits, such as 10.128.0.0/16"
@@ -86,6 +97,10 @@ def in_machines(**rest: Any) -> Spec:
 
 MADE_WITH = "with controlPlane.provider kubevirt it can't be changed"
 FIXED = "provider, replicas and kubevirt of a control plane that runs can't be changed"
+ISSUER = "must be an https URL without user, query and fragment"
+RESERVED = "with it, people would have names of Kubernetes' own users and groups"
+PEM = "must be certificates in PEM, and nothing else"
+CLAIM = "every key must be a claim's name"
 RETAIN = "deletionPolicy Retain: an Ephemeral datastore leaves nothing to retain"
 
 GOOD: tuple[Spec, ...] = (
@@ -94,6 +109,9 @@ GOOD: tuple[Spec, ...] = (
     {"deletionPolicy": "Retain"},
     {"deletionPolicy": "Delete", "datastore": {"storage": "Ephemeral"}},
     {"controlPlane": {"apiServer": {"extraArgs": {"v": "2", "event-ttl": "2h"}}}},
+    issuers({}, ROBOTS),
+    issuers({"certificateAuthority": CERTIFICATE * 2, "usernameClaim": "email"}),
+    issuers({"groupsClaim": "https://example.com/groups", "requiredClaims": {"hd": "{{ x }}"}}),
     network(podCIDR="10.0.0.0/8", serviceCIDR="11.0.0.0/24"),
     network(podCIDR="10.1.0.0/16", serviceCIDR="10.0.0.0/16"),
     network(serviceCIDR="10.0.0.0/12"),
@@ -123,6 +141,25 @@ BAD: tuple[tuple[Spec, str], ...] = (
     ({"version": "v1.37.0"}, UNSUPPORTED),
     ({"deletionPolicy": "Retain", "datastore": {"storage": "Ephemeral"}}, RETAIN),
     ({"controlPlane": {"apiServer": {"extraArgs": {"etcd-servers": "x"}}}}, ARGS),
+    (issuers({"url": "http://id.example.com"}), ISSUER),
+    (issuers({"url": "https://me:secret@id.example.com"}), ISSUER),
+    (issuers({"url": "https://id.example.com?a=b"}), ISSUER),
+    (issuers({"url": "https://id.example.com/#a"}), ISSUER),
+    (issuers({"url": "https://id.example.com\n"}), ISSUER),
+    (issuers({"url": "https://demo.kubeception.io"}), "the issuers of ServiceAccounts' tokens"),
+    (issuers({"name": "system"}), RESERVED),
+    (issuers({"name": "kubeadm"}), RESERVED),
+    (issuers({"name": "corp:"}), "issuers[0].name"),
+    (issuers({"name": ""}), "issuers[0].name"),
+    (issuers({}, {"name": "robots"}), "two issuers have the same url"),
+    (issuers({}, {"url": "https://ci.example.com"}), "two issuers have the same name"),
+    (issuers({"audiences": ["a", "a"]}), "an audience is there twice"),
+    (issuers({"audiences": []}), "issuers[0].audiences"),
+    (issuers({"certificateAuthority": "/etc/passwd"}), PEM),
+    (issuers({"certificateAuthority": f"x\n{CERTIFICATE}"}), PEM),
+    (issuers({"certificateAuthority": CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")}), PEM),
+    (issuers({"requiredClaims": {"a b": "c"}}), CLAIM),
+    (issuers({"requiredClaims": {"a": "b\n"}}), "issuers[0].requiredClaims"),
     (network(podCIDR="10.0.0.0/16", serviceCIDR="10.0.3.0/24"), OVERLAP),
     (network(podCIDR="10.0.3.0/24", serviceCIDR="10.0.0.0/16"), OVERLAP),
     (network(podCIDR="10.0.0.0/16", serviceCIDR="10.0.0.0/16"), OVERLAP),
@@ -416,6 +453,14 @@ addresses = (
     | st.ip_addresses().map(str)
 )
 
+urls = texts | st.builds(
+    "{}://{}{}{}".format,
+    st.sampled_from(["https", "http", "HTTPS"]),
+    st.sampled_from(["id.example.com", "a", "192.0.2.7", "me@a", "[::1]", "a.kubeception.io", "-"]),
+    st.sampled_from(["", ":443", ":0", ":x"]),
+    st.sampled_from(["", "/", "/a/b", "/%20", "/%zz", "?a", "#a", "//", "/\u00e9", "/\n"]),
+)
+
 
 def shape(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
     return st.fixed_dictionaries({}, optional=fields)
@@ -427,6 +472,23 @@ cluster_specs = shape(
         audit=shape(level=st.sampled_from(["None", "Request", "none"])),
         apiServer=shape(
             extraArgs=st.dictionaries(st.sampled_from(["v", "event-ttl", "tls-min"]), texts)
+        ),
+        authentication=shape(
+            issuers=st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "name": texts | st.sampled_from(["corp", "robots", "system"]),
+                        "url": urls,
+                        "audiences": st.lists(texts, max_size=2),
+                    },
+                    optional={
+                        "certificateAuthority": texts,
+                        "usernameClaim": texts,
+                        "requiredClaims": st.dictionaries(texts, texts, max_size=2),
+                    },
+                ),
+                max_size=2,
+            )
         ),
     ),
     datastore=shape(

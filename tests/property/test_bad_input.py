@@ -40,6 +40,22 @@ def maybe(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.fixed_dictionaries({}, optional=fields), st.nothing() | odd)
 
 
+issuers = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["corp", "robots", "system", "kubeadm", "a:"]),
+        "url": st.sampled_from(
+            ["https://id.example", "https://ci.example/a", "http://a", "https://a?b", "{{ x }}"]
+        ),
+        "audiences": st.lists(st.sampled_from(["kubernetes", "api://a"]) | texts, max_size=2),
+    },
+    optional={
+        "certificateAuthority": texts,
+        "usernameClaim": st.sampled_from(["sub", "email"]) | texts,
+        "groupsClaim": texts,
+        "requiredClaims": st.dictionaries(st.sampled_from(["hd", "a b"]), texts, max_size=2),
+        "colour": odd,
+    },
+)
 clusters = st.fixed_dictionaries(
     {},
     optional={
@@ -73,7 +89,10 @@ clusters = st.fixed_dictionaries(
             },
         ),
         "addons": maybe(coreDNS=st.booleans(), kubeProxy=odd, localPath=st.booleans()),
-        "controlPlane": maybe(apiServer=maybe(extraArgs=st.dictionaries(texts, texts, max_size=2))),
+        "controlPlane": maybe(
+            apiServer=maybe(extraArgs=st.dictionaries(texts, texts, max_size=2)),
+            authentication=maybe(issuers=st.lists(issuers, max_size=3)),
+        ),
         "paused": odd,
         "colour": odd,
     },
@@ -189,6 +208,16 @@ BAD_FILES: Final = {
     "a file as a flag": (
         HEAD + "spec: {controlPlane: {apiServer: {extraArgs: {tls-cert-file: /etc/passwd}}}}",
         "spec.controlPlane.apiServer.extraArgs",
+    ),
+    "an issuer that is no URL": (
+        HEAD + "spec: {controlPlane: {authentication: {issuers: "
+        "[{name: a, url: 'file:///etc/passwd', audiences: [a]}]}}}",
+        "spec.controlPlane.authentication.issuers[0].url",
+    ),
+    "an issuer of Kubernetes' own names": (
+        HEAD + "spec: {controlPlane: {authentication: {issuers: "
+        "[{name: system, url: 'https://a.example', audiences: [a]}]}}}",
+        "spec.controlPlane.authentication.issuers[0].name",
     ),
     "a null": (HEAD + "spec: {version: null}", "spec.version"),
     "a list as spec": (HEAD + "spec: [1]", "spec"),

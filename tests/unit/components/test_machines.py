@@ -132,7 +132,7 @@ def test_nothing_of_it_is_pods_of_the_host(ctx: PlanContext) -> None:
     kinds = {
         obj["kind"] for obj in everything(ctx) if "kc-" in obj["metadata"].get("namespace", "")
     }
-    assert kinds == {"NetworkPolicy", "Secret", "Service"}
+    assert kinds == {"LimitRange", "NetworkPolicy", "Secret", "Service"}
     assert not [c.name for c, objects in applied(ctx) if c.name == "konnectivity-agent" and objects]
 
 
