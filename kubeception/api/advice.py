@@ -13,6 +13,9 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.LOAD_BALANCER_PENDING: "Install a load balancer in the host, or use exposure.type NodePort.",
     Reason.NO_ADDRESS: "Wait; if it stays so, look at the Service in the control plane's namespace.",
     Reason.NO_ANSWER: "Wait; if it stays so: kubeception logs NAME apiserver --tail 30",
+    Reason.DATASTORE_FULL: "Delete objects in the tenant; apiserver_resource_objects of kubectl get --raw /metrics "
+    "counts them by kind. What is marked before it goes can't go yet: namespaces, what has finalizers, and running "
+    "pods unless they are deleted with --grace-period=0 --force.",
     Reason.FINALIZERS_CLEARED: "Look for what the events name, and remove it by hand.",
     Reason.UNSCHEDULABLE: "Give the host a node with room, or ask for less CPU and memory.",
     Reason.VOLUME_PENDING: "Give the host a StorageClass that makes volumes, or name one with "

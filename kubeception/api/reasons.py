@@ -40,6 +40,11 @@ class Reason(StrEnum):
         "The host has given the Service of type LoadBalancer no address: is anything there that does?",
     )
     DATASTORE_NOT_READY = "DatastoreNotReady", Actor.NOBODY, "The control plane waits for etcd."
+    DATASTORE_FULL = (
+        "DatastoreFull",
+        Actor.OWNER,
+        "etcd has used up its quota, and nothing of it is left to compact: the tenant's API refuses writes.",
+    )
     NO_ADDRESS = (
         "NoAddress",
         Actor.NOBODY,

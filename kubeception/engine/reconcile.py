@@ -13,7 +13,8 @@ from kubeception.api.v1alpha1 import TenantCluster, parse_cluster
 from kubeception.components import COMPONENTS
 from kubeception.components.base import Awaited, Component, Readiness, Side
 from kubeception.components.encryption import Encryption
-from kubeception.engine import access, balancer, observe
+from kubeception.components.etcd import Etcd
+from kubeception.engine import access, balancer, datastore, observe
 from kubeception.engine.apply import Target, apply
 from kubeception.engine.autoscale import starved
 from kubeception.engine.balancers import Balancers
@@ -25,6 +26,7 @@ from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
 from kubeception.engine.probe import Probe
+from kubeception.engine.news import NORMAL, News
 from kubeception.engine.report import Report
 from kubeception.engine.rewrite import Rewrite
 from kubeception.engine.sites import KINDS, Sites, Ways
@@ -247,6 +249,7 @@ class Pass:
             self.report.look_by(RECOUNT_SECONDS)
         if self.engine.probe is not None:
             self.report.policies = self.engine.probe.look(ctx)
+        self._datastore(ctx)
         explain(self.report, ctx, self.host, self.tenant)
         self._status(ctx)
         self.report.writes = sum(c.writes.count for c in (self.host, *self._others))
@@ -453,6 +456,18 @@ class Pass:
         self.engine.local = {balancer.place(s) for s in balancers.served if balancer.is_local(s)}
         if self.engine.local:
             changes.watch_all(self._place, ["EndpointSlice"], only=self.engine.is_local)
+
+    def _datastore(self, ctx: PlanContext) -> None:
+        """Make room in an etcd that is full, or say so."""
+        waits = self.report.datastore.reason is Reason.REPLICAS_NOT_READY
+        if not waits or not datastore.unwell(ctx):
+            return
+        self.report.look_by(datastore.LOOK_SECONDS)
+        if found := datastore.look(self.host, ctx):
+            component, _ = self.report.components[Etcd.name]
+            self.report.record(component, found)
+            if found.reason is Reason.IN_PROGRESS:
+                self.report.news.append(News(NORMAL, "DatastoreMended", found.message))
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:

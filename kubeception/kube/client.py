@@ -356,6 +356,10 @@ class Cluster:
             )
         return None
 
+    def call(self, path: str, body: Mapping[str, Any], doing: str) -> Object:
+        """What a POST of a path answers that is about no object; `doing` is for errors: `compacting it`."""
+        return self._request("POST", path, path, body=body, doing=doing)
+
     def version(self, *, seconds: float = READ_SECONDS) -> str:
         """The server's version, such as `v1.36.3`: also the shortest proof that this user gets an answer."""
         return str(json.loads(self.raw("/version", seconds=seconds) or "{}").get("gitVersion", ""))
@@ -416,7 +420,9 @@ class Cluster:
         content: str = "application/json",
         accept: str = "",
         read_seconds: float | None = READ_SECONDS,
+        doing: str = "",
     ) -> urllib3.HTTPResponse:
+        doing = doing or f"{VERBS[method]} {what}"
         if method != "GET" and not (query or {}).get("dryRun"):
             with self._lock:
                 self.writes.count += 1
@@ -432,12 +438,12 @@ class Cluster:
                 _request_timeout=(self._connect_seconds, read_seconds),
             )
         except ApiException as error:
-            raise self._error(method, what, error) from None
+            raise self._error(doing, error) from None
         except urllib3.exceptions.HTTPError as error:
-            raise self._silence(method, what, error) from None
+            raise self._silence(doing, error) from None
         return response
 
-    def _error(self, method: str, what: str, error: ApiException) -> KubeceptionError:
+    def _error(self, doing: str, error: ApiException) -> KubeceptionError:
         """A refused or failed request as a person is told of it."""
         status, reason, said = int(error.status or 0), "", str(error.reason or "")
         causes: list[str] = []
@@ -448,9 +454,9 @@ class Cluster:
             causes = [str(cause.get("message", "")) for cause in found]
         except (ValueError, AttributeError):
             pass
-        message = f"{self.title}: {VERBS[method]} {what}: {said.strip()}"
+        message = f"{self.title}: {doing}: {said.strip()}"
         if status == 0:
-            return self._silence(method, what, error)
+            return self._silence(doing, error)
         if status == 404:
             return NotFoundError(message)
         if status == 409:
@@ -461,7 +467,7 @@ class Cluster:
         }.get(status, "")
         return ApiError(message, status=status, reason=reason, hint=hint, causes=causes)
 
-    def _silence(self, method: str, what: str, error: Exception) -> ApiError:
+    def _silence(self, doing: str, error: Exception) -> ApiError:
         """A request that got no answer."""
         cause: BaseException = error
         if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
@@ -479,7 +485,7 @@ class Cluster:
         elif "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in type(cause).__name__:
             reason = "TLS"
             hint = "The kubeconfig's certificate authority doesn't fit: is this another or a later cluster?"
-        message = f"{self.title} ({self.server}): {VERBS[method]} {what}: {found}"
+        message = f"{self.title} ({self.server}): {doing}: {found}"
         return ApiError(message, status=0, reason=reason, hint=hint)
 
     def _tls(self, options: dict[str, Any]) -> ssl.SSLContext:

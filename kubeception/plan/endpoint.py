@@ -9,6 +9,7 @@ from kubeception.plan.facts import Facts, Object
 API_SERVICE: Final = "kube-apiserver"
 ETCD_SERVICE: Final = "etcd"
 API_PORT: Final = 6443
+ETCD_PORT: Final = 2379
 TUNNEL_PORT: Final = 8132
 
 
