@@ -25,8 +25,8 @@ from kubeception.engine.explain import explain
 from kubeception.engine.limit import Limit
 from kubeception.engine.link import Link
 from kubeception.engine.machines import Machines, MachineState
-from kubeception.engine.probe import Probe
 from kubeception.engine.news import NORMAL, News
+from kubeception.engine.probe import Probe
 from kubeception.engine.report import Report
 from kubeception.engine.rewrite import Rewrite
 from kubeception.engine.sites import KINDS, Sites, Ways

@@ -383,8 +383,7 @@ def test_nobody_is_one_of_kubernetes_own(world: World, claims: dict[str, Any]) -
 
 @pytest.mark.attack("A27", control=True)
 def test_without_prefix_and_rules_somebody_would_be(unguarded: World) -> None:
-    claims = {"sub": "system:admin", "groups": ["system:masters"]}
-    token = unguarded.corp.token(**claims)
+    token = unguarded.corp.token(sub="system:admin", groups=["system:masters"])
     assert unguarded.whoami(token)["username"] == "system:admin"
     assert unguarded.may_everything(token)
 
