@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeception.components import machines
-from kubeception.components.kubelet import kubelet_configuration
 from kubeception.components.rbac import (
     bind_cluster_role,
     bind_role,
@@ -20,6 +19,7 @@ from kubeception.components.rbac import (
 from kubeception.components.tenant import SYSTEM, TenantComponent, config_map
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
+from kubeception.plan.kubelet import kubelet_configuration
 from kubeception.plan.render import document
 
 PUBLIC: Final = "kube-public"

@@ -10,7 +10,6 @@ import yaml
 from kubeception import names
 from kubeception.api.v1alpha1 import NodePool
 from kubeception.components import admission, authentication, encryption
-from kubeception.components.kubelet import kubelet_configuration
 from kubeception.plan import x509
 from kubeception.plan.bootstrap import (
     JOIN,
@@ -20,14 +19,14 @@ from kubeception.plan.bootstrap import (
     Bootstrap,
     File,
     join_configuration,
-    kubelet_patch,
+    kubeadm_bootstrap,
     mirrors,
-    node_bootstrap,
 )
 from kubeception.plan.context import PlanContext
 from kubeception.plan.control_plane import CLIENT_PORT, PEER_PORT, Member, own_address
 from kubeception.plan.endpoint import API_PORT
 from kubeception.plan.facts import Object
+from kubeception.plan.kubelet import kubelet_configuration, kubelet_patch
 from kubeception.plan.render import document, text
 
 PKI: Final = "/etc/kubernetes/pki"
@@ -73,7 +72,7 @@ def machine_bootstrap(
     shared = ctx.endpoint.cluster_ip if ctx.endpoint else ""
     files = [*_keys(ctx), *_configuration(ctx)]
     if token:
-        boot = node_bootstrap(ctx, pool, member.name, token)
+        boot = kubeadm_bootstrap(ctx, pool, member.name, token)
         files += [file for file in boot.files if file.path != JOIN]
         files.append(File(JOIN, json.dumps(_join(pool, member, own)), "0600"))
         command, addresses = f"join --config {JOIN}", [own]

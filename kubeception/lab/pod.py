@@ -30,7 +30,7 @@ CONTAINERD_CONFIG = Path("/etc/containerd/config.toml")
 CNI_TEMPLATE = Path("/etc/containerd/cni.conf.template")
 KUBELET_CONFIG = Path("/var/lib/kubelet/config.yaml")
 KUBELET_FLAGS = Path("/var/lib/kubelet/kubeadm-flags.env")
-"""Written by `kubeadm join` after KUBELET_CONFIG: without it a kubelet would register as another node than it is."""
+"""Read as systemd would: without it a kubelet would register as another node than it is."""
 DROP_IN = Path("/etc/kubernetes/kubelet.conf.d/10-pod.conf")
 VXLAN_HEADER = 50
 SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
@@ -125,7 +125,7 @@ def kubelet_settings(
 
 
 def kubelet_arguments(flags: str) -> list[str]:
-    """The arguments kubeadm left in its environment file; raises ValueError for half a file."""
+    """The arguments in the environment file; raises ValueError for half a file."""
     for line in flags.splitlines():
         name, equals, value = line.partition("=")
         if name == "KUBELET_KUBEADM_ARGS" and equals:
@@ -208,7 +208,9 @@ def containerd() -> Sequence[str]:
 
 
 def kubelet() -> Sequence[str] | None:
-    """The kubelet's command line, once kubeadm has written what it reads."""
+    """The kubelet's command line, once there is a container runtime and what it reads."""
+    if not SOCKET.exists():
+        return None
     try:
         return (*KUBELET, *kubelet_arguments(KUBELET_FLAGS.read_text()))
     except (OSError, ValueError):

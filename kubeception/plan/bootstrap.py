@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,8 @@ import yaml
 
 from kubeception.api.v1alpha1 import ROOT_KEYS, NodePool
 from kubeception.plan.facts import Object
-from kubeception.plan.render import text
+from kubeception.plan.kubelet import kubelet_arguments, kubelet_configuration, kubelet_patch
+from kubeception.plan.render import document, text
 from kubeception.plan.way import RULES
 
 if TYPE_CHECKING:
@@ -21,11 +22,17 @@ REGISTRIES: Final = ("registry.k8s.io", "quay.io", "ghcr.io", "docker.io")
 
 DISCOVERY: Final = "/etc/kubernetes/discovery.conf"
 JOIN: Final = "/etc/kubernetes/join.yaml"
+BOOTSTRAP: Final = "/etc/kubernetes/bootstrap-kubelet.conf"
+CERTIFICATE: Final = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+"""What the kubelet exchanges its bootstrap token for; kubelet.conf names it before it is there."""
+CONTAINERD: Final = "unix:///run/containerd/containerd.sock"
+JOINED: Final = "This node has joined the cluster"
+"""What a machine's console says then, as `kubeadm join` does."""
 PATCHES: Final = "/etc/kubernetes/patches"
 """What changes the cluster's kubelet configuration for one node, by kubeadm's own rules for names."""
 UNIT: Final = "/etc/systemd/system/{}"
-JOIN_UNIT: Final = "kubeadm-join.service"
-"""Makes the machine a node; a bootstrap that does so in another way has its own of this name."""
+JOIN_UNIT: Final = "join.service"
+"""Ends when the machine is a node; a bootstrap that makes it one in another way has its own of this name."""
 NO_POD_NETWORK: Final = (
     ("sed", "-i", "/conf_template/d", "/etc/containerd/config.toml"),
     ("systemctl", "restart", "containerd.service"),
@@ -71,17 +78,18 @@ class Bootstrap:
 
         Its sshd runs where somebody has a key to it, and only there.
         """
-        units: tuple[str, ...] = (JOIN_UNIT, "node-address.service")
-        own = {file.path for file in self.files}
-        missing = [unit for unit in units if UNIT.format(unit) not in own]
-        files = [File(UNIT.format(unit), _text(f"{unit}.j2")) for unit in missing]
+        units: tuple[str, ...] = (JOIN_UNIT,)
+        files = [_unit("node-address.service")]
+        if UNIT.format(JOIN_UNIT) not in {file.path for file in self.files}:
+            units = ("kubelet.service", "join.path")
+            files.append(_unit("join.path", certificate=CERTIFICATE))
+            files.append(_unit(JOIN_UNIT, bootstrap=BOOTSTRAP, joined=JOINED))
         address = _text("node-address.py.j2", machine=self.hostname)
         files.append(File("/usr/local/sbin/node-address", address, "0755"))
         if self.after:
-            units += ("user-commands.service",)
             lines = "".join(f"{shlex.join(command)}\n" for command in self.after)
             files.append(File("/usr/local/sbin/user-commands", lines, "0700"))
-            files.append(File(UNIT.format(units[-1]), _text(f"{units[-1]}.j2")))
+            files.append(_unit("user-commands.service"))
         if any(file.path == ROOT_KEYS for file in self.files):
             units += ("ssh.service",)
         start = ("systemctl", "--no-block", "start", *units)
@@ -89,7 +97,7 @@ class Bootstrap:
         if way:  # at each boot: cloud-init's early commands are repeated
             files.append(File(RULES, way))
             before = (("nft", "-f", RULES), *before)
-        return replace(self, files=(*self.files, *files), commands=(*before, start))
+        return replace(self, files=(*files, *self.files), commands=(*before, start))
 
     def cloud_config(self) -> str:
         """This as cloud-init user data.
@@ -121,19 +129,57 @@ class Bootstrap:
 
 
 def node_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str) -> Bootstrap:
-    """How a machine joins the tenant as a node, with a token that is good for it only."""
-    user = pool.spec.user_data
-    files = [
-        *(File(file.path, file.content, file.mode) for file in user.files),
-        *_keys(user.ssh_authorized_keys),
+    """How a machine joins the tenant as a node, with a token that is good for it only.
+
+    On a machine that is somebody's own `kubeadm join` looks what is there; for ours all of that is known.
+    """
+    if pool.spec.provider == "ssh":
+        return kubeadm_bootstrap(ctx, pool, machine, token)
+    wait = f"until [ -e {CERTIFICATE} ]; do sleep 1; done; rm -f {BOOTSTRAP}; echo {JOINED}"
+    return _bootstrap(ctx, pool, machine, kubelet_files(ctx, pool, token), (("sh", "-c", wait),))
+
+
+def kubeadm_bootstrap(ctx: "PlanContext", pool: NodePool, machine: str, token: str) -> Bootstrap:
+    """The same by `kubeadm join`."""
+    files = (
         File(DISCOVERY, json.dumps(ctx.pki.bootstrap_kubeconfig(token)), "0600"),
         File(JOIN, json.dumps(join_configuration(pool, machine)), "0600"),
         File(f"{PATCHES}/kubeletconfiguration0+merge.json", json.dumps(kubelet_patch(pool))),
-    ]
-    files += mirrors(ctx)
+    )
     commands = (("kubeadm", "join", "--config", JOIN), ("rm", "-f", DISCOVERY))
+    return _bootstrap(ctx, pool, machine, files, commands)
+
+
+def _bootstrap(
+    ctx: "PlanContext",
+    pool: NodePool,
+    machine: str,
+    files: Iterable[File],
+    commands: tuple[tuple[str, ...], ...],
+) -> Bootstrap:
+    """With what the pool and its host add; `files` are the last."""
+    user = pool.spec.user_data
+    others = (File(file.path, file.content, file.mode) for file in user.files)
+    all_files = (*others, *_keys(user.ssh_authorized_keys), *mirrors(ctx), *files)
     after = (*_installation(user.packages), *user.commands)
-    return Bootstrap(machine, tuple(files), commands, after, ctx.spec.networking.cni == "flannel")
+    return Bootstrap(machine, all_files, commands, after, ctx.spec.networking.cni == "flannel")
+
+
+def kubelet_files(ctx: "PlanContext", pool: NodePool, token: str) -> Iterator[File]:
+    """What `kubeadm join` of all supported minors leaves to the kubelet, which finds its node's name by itself.
+
+    Upstream: cmd/kubeadm/app/phases/kubelet. The configuration comes last: a kubelet starts as soon as it is there.
+    """
+    config = ctx.pki.bootstrap_kubeconfig(token)
+    yield File("/etc/kubernetes/pki/ca.crt", ctx.pki.ca("serving").cert.decode())
+    yield File(BOOTSTRAP, json.dumps(config), "0600")
+    keys = [(t, "=".join(filter(None, (t.key, t.value)))) for t in pool.spec.taints]
+    taints = ",".join(f"{key}:{taint.effect}" for taint, key in keys)
+    flags = {"register-with-taints": taints} if taints else {}
+    arguments = " ".join(f"--{k}={v}" for k, v in (flags | kubelet_arguments(pool)).items())
+    yield File("/var/lib/kubelet/kubeadm-flags.env", f'KUBELET_KUBEADM_ARGS="{arguments}"\n')
+    said = {**kubelet_configuration(ctx), "containerRuntimeEndpoint": CONTAINERD}
+    yield File("/var/lib/kubelet/config.yaml", document(said | kubelet_patch(pool)))
 
 
 def mirrors(ctx: "PlanContext") -> Iterator[File]:
@@ -160,32 +206,23 @@ def _installation(packages: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 def join_configuration(pool: NodePool, machine: str) -> dict[str, Any]:
     """What `kubeadm join --config` reads; kubeadm.k8s.io/v1beta4 is served since Kubernetes 1.31."""
-    arguments = {"cloud-provider": "external"}
-    if pool.spec.labels:
-        arguments["node-labels"] = ",".join(f"{k}={v}" for k, v in sorted(pool.spec.labels.items()))
     return {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {"file": {"kubeConfigPath": DISCOVERY}},
         "nodeRegistration": {
             "name": machine,
-            "criSocket": "unix:///run/containerd/containerd.sock",
+            "criSocket": CONTAINERD,
             "imagePullPolicy": "IfNotPresent",
             "ignorePreflightErrors": ["all"],
             "taints": [taint.model_dump(mode="json") for taint in pool.spec.taints],
-            "kubeletExtraArgs": [{"name": k, "value": v} for k, v in arguments.items()],
+            "kubeletExtraArgs": [
+                {"name": name, "value": value} for name, value in kubelet_arguments(pool).items()
+            ],
         },
         "patches": {"directory": PATCHES},
         "skipPhases": ["preflight"],
     }
-
-
-def kubelet_patch(pool: NodePool) -> dict[str, Any]:
-    """What the pool says otherwise than the cluster's KubeletConfiguration."""
-    said: dict[str, Any] = pool.spec.kubelet.model_dump(
-        by_alias=True, mode="json", exclude_none=True
-    )
-    return said
 
 
 def token_secret(token: str, machine: str, expires: str, labels: dict[str, str]) -> Object:
@@ -209,6 +246,10 @@ def token_secret(token: str, machine: str, expires: str, labels: dict[str, str])
             "auth-extra-groups": TOKEN_GROUP,
         },
     }
+
+
+def _unit(name: str, **values: str) -> File:
+    return File(UNIT.format(name), _text(f"{name}.j2", **values))
 
 
 def _text(template: str, **values: Any) -> str:

@@ -12,13 +12,17 @@ from hypothesis import given, strategies as st
 from kubeception.api.v1alpha1 import ROOT_KEYS, USER_PATH
 from kubeception.errors import SpecError
 from kubeception.plan.bootstrap import (
+    BOOTSTRAP,
+    CERTIFICATE,
     REGISTRIES,
     Bootstrap,
     File,
     join_configuration,
+    kubeadm_bootstrap,
     node_bootstrap,
     token_secret,
 )
+from kubeception.plan.kubelet import kubelet_configuration
 from kubeception.plan.offline import offline_facts
 from tests.plans import NOW, plan, pool, tenant
 
@@ -76,13 +80,33 @@ def test_a_nodes_files() -> None:
     ctx = plan()
     boot = node_bootstrap(ctx, pool(1), "machine-1", TOKEN)
     files = {file.path: file for file in boot.files}
-    discovery = json.loads(files["/etc/kubernetes/discovery.conf"].content)
-    assert discovery["users"][0]["user"] == {"token": TOKEN}
+    way_in = json.loads(files[BOOTSTRAP].content)
+    assert way_in["users"][0]["user"] == {"token": TOKEN}
     assert ctx.endpoint
-    assert discovery["clusters"][0]["cluster"]["server"] == ctx.endpoint.internal_url
-    assert files["/etc/kubernetes/discovery.conf"].mode == "0600"
+    assert way_in["clusters"][0]["cluster"]["server"] == ctx.endpoint.internal_url
+    authority = files["/etc/kubernetes/pki/ca.crt"].content
+    assert authority == ctx.pki.ca("serving").cert.decode()
+    assert files[BOOTSTRAP].mode == "0600"
     assert not [file for file in boot.files if TOKEN in file.content and file.mode != "0600"]
     assert not [path for path in files if path.startswith("/etc/containerd")]
+
+
+def test_a_kubelet_starts_at_once_and_finds_its_configuration_last() -> None:
+    """What waits for that file finds all the others, of the machine too."""
+    boot = node_bootstrap(plan(), pool(1), "m", TOKEN).on_systemd()
+    assert boot.files[-1].path == "/var/lib/kubelet/config.yaml"
+    start = ("systemctl", "--no-block", "start", "kubelet.service", "join.path")
+    assert boot.commands == (start,)
+    files = {file.path: file.content for file in boot.files}
+    assert CERTIFICATE in files["/etc/systemd/system/join.path"]
+    assert f"ExecStart=/bin/rm -f {BOOTSTRAP}" in files["/etc/systemd/system/join.service"]
+    assert not [path for path, text in files.items() if "kubeadm join" in text]
+
+
+def test_a_machine_of_somebodys_own_is_joined_by_kubeadm() -> None:
+    ctx, mine = plan(), pool(1, provider="ssh", ssh={"machines": [{"address": "192.0.2.7"}]})
+    assert node_bootstrap(ctx, mine, "m", TOKEN) == kubeadm_bootstrap(ctx, mine, "m", TOKEN)
+    assert kubeadm_bootstrap(ctx, mine, "m", TOKEN).commands[0][:2] == ("kubeadm", "join")
 
 
 def test_a_mirror_stands_in_for_every_registry() -> None:
@@ -168,7 +192,9 @@ def test_what_a_pool_adds_comes_after_what_makes_a_node() -> None:
     files = {file["path"]: file["content"] for file in config["write_files"]}
     lines = files["/usr/local/sbin/user-commands"].splitlines()
     assert [tuple(shlex.split(line)) for line in lines] == list(boot.after)
-    assert "user-commands.service" in config["bootcmd"][0]
+    unit = files["/etc/systemd/system/join.service"]
+    assert "Wants=node-address.service user-commands.service" in unit
+    assert "/etc/systemd/system/user-commands.service" in files
 
 
 @pytest.mark.parametrize(
@@ -196,10 +222,14 @@ def test_no_file_of_ours_is_where_a_pool_may_write() -> None:
 
 
 def test_a_kubelet_is_told_what_the_pool_says() -> None:
-    made = pool(1, kubelet={"maxPods": 20, "systemReserved": {"cpu": "100m"}})
-    files = {f.path: f.content for f in node_bootstrap(plan(), made, "m", TOKEN).files}
-    patch = json.loads(files["/etc/kubernetes/patches/kubeletconfiguration0+merge.json"])
-    assert patch == {"maxPods": 20, "systemReserved": {"cpu": "100m"}}
+    own = {"maxPods": 20, "systemReserved": {"cpu": "100m"}}
+    made, ctx = pool(1, kubelet=own), plan()
+    (*_, config) = node_bootstrap(ctx, made, "m", TOKEN).files
+    said = yaml.safe_load(config.content)
+    runtime = {"containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock"}
+    assert said == kubelet_configuration(ctx) | runtime | own
+    files = {f.path: f.content for f in kubeadm_bootstrap(ctx, made, "m", TOKEN).files}
+    assert json.loads(files["/etc/kubernetes/patches/kubeletconfiguration0+merge.json"]) == own
     assert join_configuration(made, "m")["patches"] == {"directory": "/etc/kubernetes/patches"}
     with pytest.raises(SpecError, match=r"spec\.kubelet\.authentication: unknown key"):
         pool(1, kubelet={"authentication": {}})
