@@ -149,7 +149,7 @@ class World:
         self.host.patch(
             "StatefulSet", "etcd", {"status": counts}, self.namespace, subresource="status"
         )
-        return ready
+        return bool(ready)
 
     def write(self, name: str) -> None:
         assert self.tenant

@@ -6,8 +6,10 @@ import sys
 from typing import Final
 
 ENDS_SLOWLY: Final = """
-import threading, time
+import signal, threading, time
 from kubeception import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the test in the background ignores it
 
 def work(*args, **kwargs):
     threading.Thread(target=time.sleep, args=(3,)).start()
