@@ -86,7 +86,7 @@ def _used(events: Iterable[Event]) -> Iterator[Right]:
 
 
 def _operators(events: Iterable[Event]) -> Iterator[Event]:
-    return (event for event in events if event["user"]["username"] == names.OPERATOR_USER)
+    return (event for event in events if event["user"].get("username") == names.OPERATOR_USER)
 
 
 def _of(event: Event) -> str:
