@@ -152,3 +152,15 @@ def test_what_is_done_after_is_done_once(monkeypatch: pytest.MonkeyPatch) -> Non
         commands.ended(7, status)
     assert started.argv == [["a"], ["a"], ["b"], ["c"]]
     assert (commands.left, commands.after) == ([], [])
+
+
+def test_a_kubelet_waits_for_its_container_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are there from the beginning; without a runtime it would end, and start from the first."""
+    monkeypatch.setattr(pod, "SOCKET", tmp_path / "containerd.sock")
+    monkeypatch.setattr(pod, "KUBELET_FLAGS", tmp_path / "flags")
+    pod.KUBELET_FLAGS.write_text('KUBELET_KUBEADM_ARGS="--a=b"\n')
+    assert pod.kubelet() is None
+    pod.SOCKET.touch()
+    assert (pod.kubelet() or ())[-1] == "--a=b"
