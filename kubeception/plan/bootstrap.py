@@ -81,8 +81,10 @@ class Bootstrap:
         units: tuple[str, ...] = (JOIN_UNIT,)
         files = [_unit("node-address.service")]
         if UNIT.format(JOIN_UNIT) not in {file.path for file in self.files}:
-            units = ("kubelet.service", "join.path")
+            units = ("kubelet.service", "join.path", "join-waits.timer")
             files.append(_unit("join.path", certificate=CERTIFICATE))
+            files.append(_unit("join-waits.timer"))
+            files.append(_unit("join-waits.service", certificate=CERTIFICATE))
             files.append(_unit(JOIN_UNIT, bootstrap=BOOTSTRAP, joined=JOINED))
         address = _text("node-address.py.j2", machine=self.hostname)
         files.append(File("/usr/local/sbin/node-address", address, "0755"))

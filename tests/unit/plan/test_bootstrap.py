@@ -95,7 +95,7 @@ def test_a_kubelet_starts_at_once_and_finds_its_configuration_last() -> None:
     """What waits for that file finds all the others, of the machine too."""
     boot = node_bootstrap(plan(), pool(1), "m", TOKEN).on_systemd()
     assert boot.files[-1].path == "/var/lib/kubelet/config.yaml"
-    start = ("systemctl", "--no-block", "start", "kubelet.service", "join.path")
+    start = ("systemctl", "--no-block", "start", "kubelet.service", "join.path", "join-waits.timer")
     assert boot.commands == (start,)
     files = {file.path: file.content for file in boot.files}
     assert CERTIFICATE in files["/etc/systemd/system/join.path"]
