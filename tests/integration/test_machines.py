@@ -28,6 +28,7 @@ from kubeception.engine.reconcile import UNPLACED, Engine, now
 from kubeception.engine.report import Report
 from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster, Object
+from kubeception.plan.bootstrap import BOOTSTRAP
 from kubeception.providers.base import Machine
 from kubeception.providers.kubevirt import VM_NAMESPACE
 from tests.integration.conftest import serve
@@ -244,7 +245,7 @@ def test_a_pool_gets_its_machines_each_with_a_token_of_its_own(world: World) -> 
         expires = datetime.fromisoformat(data["expiration"])
         assert expires - world.clock() <= JOIN_LIMIT
         files = {f["path"]: f["content"] for f in user_data(world, machine)["write_files"]}
-        assert token in files["/etc/kubernetes/discovery.conf"]
+        assert token in files[BOOTSTRAP]
     world.step()
     assert world.vms() == machines
 
@@ -312,7 +313,7 @@ def test_a_token_out_of_user_data_opens_nothing_once_its_machine_has_joined(
     world.step(2)
     (machine,) = world.vms()
     files = {f["path"]: f["content"] for f in user_data(world, machine)["write_files"]}
-    config = yaml.safe_load(files["/etc/kubernetes/discovery.conf"])
+    config = yaml.safe_load(files[BOOTSTRAP])
     (stolen,) = (user["user"]["token"] for user in config["users"])
     name = f"system:bootstrap:{stolen.partition('.')[0]}"
     until(lambda: who(tenant_server, stolen) == name)  # until then it is good for a join
