@@ -19,8 +19,6 @@ IN_LAB = $(LEFT) trap '$(KUBECEPTION) lab down --name $(LAB); rm -rf "$$left"' E
   $(KUBECEPTION) lab up --name $(LAB) --no-merge; export KUBECEPTION_LAB=$(LAB);
 # They wait more than they work: three files at a time.
 ABREAST = $(BIN)/pytest --basetemp "$$left/tests" --numprocesses 3 --dist loadfile tests/integration tests/fault
-# What the operator was seen to do, in tests and in the lab, if there is one.
-AUDIT = $(BIN)/python -m tests.rbac_audit $(if $(1),--lab $(1)) "$$left"
 
 # What the lab begins with, by its Debian names; what it builds with, it installs itself.
 PACKAGES := python3-venv runc iproute2 nftables
@@ -48,8 +46,7 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 ##@ Test
 
 test: packages lint type unit ## all tiers, the quickest first, without what is marked slow: this is what CI runs
-	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e; \
-	$(call AUDIT,$(LAB))
+	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
@@ -63,8 +60,8 @@ coverage: venv ## which lines and branches the unit tier reaches
 integration: packages venv ## real etcd and kube-apiserver processes, out of the lab's cache
 	$(LEFT) $(ABREAST)
 
-rbac-audit: packages venv ## which of its rights the operator uses in no test; `make test` asks it of the lab, too
-	$(LEFT) $(ABREAST); $(call AUDIT)
+rbac-audit: packages venv ## which of its rights the operator used neither in its tests nor in KUBECEPTION_LAB, if that is set
+	$(LEFT) $(ABREAST); $(BIN)/python -m tests.rbac_audit $(if $(KUBECEPTION_LAB),--lab $(KUBECEPTION_LAB)) "$$left"
 
 fault: packages venv ## a fault at each request of a tenant's life; prints how many; RUNS=20 for a sample of lives
 	$(BIN)/python -m tests.fault $(if $(RUNS),--sample $(RUNS))

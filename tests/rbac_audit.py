@@ -24,6 +24,7 @@ BY: Final = re.compile(
     r'allowed by \w+ "(?P<binding>[^"]*)" of (?P<kind>ClusterRole|Role) "(?P<role>[^"]*)"'
 )
 """How an API server says whom a request was allowed by: the binding of a Role bears its namespace after a slash."""
+CREATED: Final = 201
 FORBIDDEN: Final = 403
 REASONS: Final = Path(__file__).with_suffix(".yaml")
 
@@ -82,7 +83,10 @@ def _used(events: Iterable[Event]) -> Iterator[Right]:
         if found := BY.search(reason):
             namespace = found["binding"].partition("/")[2]
             meta = {"name": found["role"], "namespace": namespace}
-            yield Right(_title(found["kind"], meta), _of(event), event["verb"])
+            title = _title(found["kind"], meta)
+            yield Right(title, _of(event), event["verb"])
+            if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == CREATED:
+                yield Right(title, _of(event), "create")  # asked for, too, by an apply that creates
 
 
 def _operators(events: Iterable[Event]) -> Iterator[Event]:

@@ -66,6 +66,16 @@ def test_a_right_is_used_where_the_api_server_says_so() -> None:
     }
 
 
+def test_an_apply_that_creates_uses_two_rights() -> None:
+    tenant = by("ClusterRole", names.TENANT_ROLE, "b/kc-a")
+    events = [event("patch", "pods", tenant, code=201), event("patch", "secrets", tenant)]
+    assert used(events) == {
+        Right(TENANT, "pods", "create"),
+        Right(TENANT, "pods", "patch"),
+        Right(TENANT, "secrets", "patch"),
+    }
+
+
 def test_what_was_denied_is_told_once() -> None:
     refused = event("get", "secrets", code=403, namespace="kube-system")
     assert denied([refused, refused, event("get", "pods")]) == ["get secrets in kube-system"]
