@@ -118,7 +118,7 @@ def test_a_policy_that_comes_a_moment_later_counts(monkeypatch: pytest.MonkeyPat
         stack.enter_context(listening(api, API_PORT))
         shut = stack.enter_context(ExitStack())
         shut.enter_context(listening(api, SHUT["control-plane"]))
-        monkeypatch.setattr(probe.time, "sleep", lambda _: shut.close())
+        monkeypatch.setattr(time, "sleep", lambda _: shut.close())
         assert word(pod("control-plane", api), pod("etcd", etcd)) == ("Ready", "Ready")
 
 
@@ -173,7 +173,7 @@ def test_it_is_dialled_again_when_the_word_is_old_and_not_before(
     api, etcd = address(), address()
     ctx = seen(pod("control-plane", api), pod("etcd", etcd))
     clock = [1000.0]
-    monkeypatch.setattr(probe.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     woken = threading.Semaphore(0)
     asking = Probe(woken.release)
     with listening(api, API_PORT):
