@@ -281,11 +281,12 @@ def test_a_pass_does_not_wait_for_it(host: Cluster, tenant: Tenant) -> None:
     start(tenant, "Deployment", "control-plane", api)
     start(tenant, "StatefulSet", "etcd", etcd)
     with pytest.MonkeyPatch.context() as patch:
-        entered, ended = threading.Event(), threading.Event()
+        entered, end, ended = (threading.Event() for _ in range(3))
 
         def dial(_: object) -> Any:
             entered.set()
-            ended.wait(30)
+            end.wait(10)
+            ended.set()
             return UNTESTED
 
         patch.setattr(probe, "dial", dial)
@@ -293,4 +294,4 @@ def test_a_pass_does_not_wait_for_it(host: Cluster, tenant: Tenant) -> None:
             engine.step()
             assert entered.wait(5)
             assert not ended.is_set()
-        ended.set()
+        end.set()
