@@ -1,5 +1,6 @@
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -249,6 +250,15 @@ def test_an_error_is_told_once_with_what_to_do(
     assert error.output in told
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A command that was interrupted leaves the next interrupt to the system, which would end the tests by it."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_of_work_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +276,7 @@ def test_an_interrupt_of_work_says_how_to_go_on(
     assert "kubeception create acme --set 'a b=1'" in told
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_of_a_look_says_nothing_more(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
