@@ -200,7 +200,7 @@ class Pki:
         return {**whole, "users": [], "contexts": []}
 
     def bootstrap_kubeconfig(self, token: str) -> dict[str, Any]:
-        """For a kubelet that has no certificate yet, or `kubeadm join` with discovery by file, at the endpoint's `internal_url`."""
+        """For a kubelet without a certificate, or `kubeadm join` by file, at the endpoint's `internal_url`."""
         return kubeconfig(
             name=self._ctx.cluster.name,
             server=self._endpoint().internal_url,

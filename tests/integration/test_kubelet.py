@@ -140,7 +140,7 @@ def without_zeros(config: Any) -> Any:
     """A KubeletConfiguration without what kubeadm fills in where nothing is said: zeros, which mean the default."""
     if isinstance(config, dict):
         kept = {key: without_zeros(value) for key, value in config.items()}
-        zeros = ("0s", "0", 0, {}, None)
+        zeros: tuple[Any, ...] = ("0s", "0", 0, {}, None)
         return {k: v for k, v in kept.items() if v is False or v not in zeros}
     return config
 
