@@ -12,6 +12,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.LOAD_BALANCER_PENDING: "Install a load balancer in the host, or use exposure.type NodePort.",
     Reason.NO_ADDRESS: "Wait; if it stays so, look at the Service in the control plane's namespace.",
     Reason.NO_ANSWER: "Wait; if it stays so: kubeception logs NAME apiserver --tail 30",
+    Reason.EXCESS: "Remove from the tenant what the message says there is too much of; if its requests are slow: "
+    "kubeception logs NAME apiserver --tail 30",
     Reason.FINALIZERS_CLEARED: "Look for what the events name, and remove it by hand.",
     Reason.UNSCHEDULABLE: "Give the host a node with room, or ask for less CPU and memory.",
     Reason.VOLUME_PENDING: "Give the host a StorageClass that makes volumes, or name one with "
