@@ -150,7 +150,7 @@ def obj(name: str, **more: Any) -> Object:
 
 EMPTY: Final = listed()
 FULL: Final = listed(*(obj(f"o{n}", data=FILLER) for n in range(PAGE)), more="on")
-SMALL: Final = b'{"metadata": {}, "items": [' + b",".join([b"{}"] * (20 << 20)) + b"]}"
+SMALL: Final = b'{"metadata": {}, "items": [' + b",".join([b"{}"] * (4 << 20)) + b"]}"
 DEEP: Final = b"[" * (512 << 10)
 EVENTS: Final = b"".join(
     json.dumps(
