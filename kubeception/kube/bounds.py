@@ -16,7 +16,7 @@ class Bounds:
 
     objects: int = 20_000
     """Of a list, all its pages together."""
-    answer: int = 16 << 20
+    answer: int = 8 << 20
     """Octets of an answer: as long as it is parsed, no other thread of ours runs."""
     octets: int = 32 << 20
     """Of all answers in a pass, or to a list that belongs to none. Parsed they take six times that."""
@@ -35,6 +35,10 @@ def weight(answer: bytes) -> int:
     return max(len(answer), VALUE * sum(map(answer.count, (b",", b"[", b"{"))))
 
 
+EXCESSES: Final = 2
+"""Answers that are too much in a pass: one list that is too long is no reason to leave all else undone."""
+
+
 class Meter:
     """What a pass has taken of the bounds; several threads may tell it. Raises ExcessError where that is all."""
 
@@ -43,9 +47,12 @@ class Meter:
         self._bounds, self._title = bounds, title
         self._lock = threading.Lock()
         self._octets, self._seconds = 0, 0.0
+        self._excesses: list[ExcessError] = []
 
     def left(self, what: str) -> float:
         """Seconds that the next answer may take; `what` is asked for: `Pods in default`."""
+        if len(self._excesses) >= EXCESSES:
+            raise self._excesses[0]
         left = self._bounds.seconds - self._seconds
         if left <= 0:
             found = f"requests took {self._seconds:.0f} s"
@@ -73,7 +80,15 @@ class Meter:
         """So many pages, of so many objects at most, have come of a list that goes on."""
         if max(objects, pages * size) >= self._bounds.objects:
             found = f"{objects} objects in {pages} pages, and more to come"
-            raise self._excess(what, found, f"a list may have {self._bounds.objects} objects")
+            raise self.exceeded(
+                self._excess(what, found, f"a list may have {self._bounds.objects} objects")
+            )
+
+    def exceeded(self, error: ExcessError) -> ExcessError:
+        """An answer was too much; after some of them nothing more is asked for."""
+        with self._lock:
+            self._excesses.append(error)
+        return error
 
     def _excess(self, what: str, found: str, most: str) -> ExcessError:
         return ExcessError(f"{self._title}: reading {what}: {found}; {most}")

@@ -460,18 +460,24 @@ class Cluster:
         began = time.monotonic()
         try:
             answer = self._patience(ask, read_seconds) if self._patience else ask()
+            if self.bounds:
+                self._weigh(weight(answer), method, what, meter)
+        except ExcessError as error:
+            raise (meter.exceeded(error) if meter else error) from None
         finally:
             if meter:
                 meter.took(time.monotonic() - began)
-        if self.bounds:
-            octets = weight(answer)
-            if self.told:
-                self.told(octets)
-            if octets > most:
-                raise self._too_long(method, what, most)
-            if meter:
-                meter.answered(what, octets)
         return answer
+
+    def _weigh(self, octets: int, method: str, what: str, meter: Meter | None) -> None:
+        """Whether what one who isn't trusted answered may be parsed; ExcessError where it may not."""
+        most = self.bounds.answer if self.bounds else BODY_LIMIT
+        if self.told:
+            self.told(min(octets, most))
+        if octets > most:
+            raise self._too_long(method, what, most)
+        if meter:
+            meter.answered(what, octets)
 
     def _open(
         self,

@@ -32,9 +32,9 @@ REACH_SECONDS: Final = 0.15
 """How long a pass waits for a tenant's API that is known to run; one that is found later wakes it."""
 LIGHT: Final = 4 << 20
 """Octets of a tenant's answers, above which its passes run one at a time with others like that."""
-PASSES: Final = 2.0
-"""A second, that a tenant may have for long; each counts for one more with each MiB that was answered."""
-PASSES_AT_ONCE: Final = 120.0
+PASSES: Final = 0.5
+"""A second, that a tenant may have for long; each counts for one more with each `LIGHT` that was answered."""
+PASSES_AT_ONCE: Final = 60.0
 SPREAD: Final = 0.2
 """By which share the time between two passes over a quiet tenant varies."""
 
@@ -156,7 +156,7 @@ class Tenant:
             _tell(error, met, {**extra, "trouble": str(met), "retry_in": round(pause, 1)})
         seconds = limit.seconds
         self._slow, self._heavy = seconds > PROMPT_SECONDS, limit.octets > LIGHT
-        self._pace.spend(1 + limit.octets / (1 << 20))
+        self._pace.spend(1 + limit.octets / LIGHT)
         self._last, self.seen = met, True
         self.desk.metrics.passed(self.key, report, met, seconds, limit.requests)
         if report is not None:

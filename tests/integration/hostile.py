@@ -150,12 +150,10 @@ def obj(name: str, **more: Any) -> Object:
 
 EMPTY: Final = listed()
 FULL: Final = listed(*(obj(f"o{n}", data=FILLER) for n in range(PAGE)), more="on")
-SMALL: Final = b'{"metadata": {}, "items": [' + b",".join([b"{}"] * (4 << 20)) + b"]}"
+SMALL: Final = b'{"metadata": {}, "items": [' + b",".join([b"{}"] * (2 << 20)) + b"]}"
 DEEP: Final = b"[" * (512 << 10)
 EVENTS: Final = b"".join(
-    json.dumps(
-        {"type": "MODIFIED", "object": {**obj(f"e{n}", data="x" * 400), "spec": {"n": n}}}
-    ).encode()
+    json.dumps({"type": "MODIFIED", "object": obj(f"e{n % 250}", data="x" * 400, n=n)}).encode()
     + b"\n"
     for n in range(500)
 )

@@ -34,6 +34,15 @@ def test_a_pass_has_so_much_time_and_no_answer_more_than_its_share() -> None:
         meter.left("nodes")
 
 
+def test_where_answers_are_too_much_again_and_again_nothing_more_is_asked_for() -> None:
+    meter, first = Meter(BOUNDS, "tenant cluster acme"), ExcessError("the first")
+    meter.exceeded(first)
+    assert meter.left("nodes") == 2
+    meter.exceeded(ExcessError("another"))
+    with pytest.raises(ExcessError, match="the first"):
+        meter.left("nodes")
+
+
 @pytest.mark.parametrize(("pages", "objects"), [(2, 1000), (2, 0), (1, 1500)])
 def test_a_list_has_an_end_whatever_is_on_its_pages(pages: int, objects: int) -> None:
     meter = Meter(BOUNDS, "tenant cluster acme")
