@@ -157,7 +157,7 @@ def bring(
     installation.check(cluster)
     check_order(host)
     allowed = images.prefixes(allow_images) if allow_images else None
-    pins = () if no_digests else None
+    pins: tuple[str, ...] | None = () if no_digests else None
     if digests is not None:
         pins = images.digests(digests.read_text(), images.of_release())
     image = image or image_of_lab(host)

@@ -109,13 +109,13 @@ def chosen(
     found = _deployment(host)
     known = int(found["spec"].get("replicas", 1)) if found else Options.replicas
     role = host.get("ClusterRole", names.TENANT_ROLE) or {}
-    allowed = POD_NODES in (role.get("rules") or ())
+    makes_pods = POD_NODES in (role.get("rules") or ())
     said = (host.get("ConfigMap", names.IMAGES, names.SYSTEM_NAMESPACE) or {}).get("data") or {}
     options = Options(
         allowed=lines(said.get(ALLOWED, "")) if allowed is None else allowed,
         digests=lines(said.get(DIGESTS, "")) if digests is None else digests,
         replicas=known if replicas is None else replicas,
-        pod_nodes=allowed if pod_nodes is None else pod_nodes,
+        pod_nodes=makes_pods if pod_nodes is None else pod_nodes,
     )
     return replace(options, image=image) if image else options
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -121,8 +122,7 @@ class Cluster:
         self._learned: dict[tuple[str, str], Kind] = {}
         self._lock = threading.Lock()
         self.configuration = _configuration(with_files(kubeconfig, self._files), title)
-        if bounds:
-            self.configuration.retries.respect_retry_after_header = False
+        self.configuration.retries = _Retry.of(trusted=bounds is None)
         self._api = ApiClient(self.configuration)
         self._api.user_agent = f"kubeception/{__version__}"
         self._context: ssl.SSLContext | None = None
@@ -490,14 +490,14 @@ class Cluster:
         content: str = JSON,
         accept: str = "",
         read_seconds: float | None = READ_SECONDS,
-    ) -> urllib3.HTTPResponse:
+    ) -> urllib3.BaseHTTPResponse:
         """The answer, of which no more than its head has come. It is followed nowhere, and not unpacked."""
         if method != "GET" and not (query or {}).get("dryRun"):
             with self._lock:
                 self.writes.count += 1
         asked = urlencode([(key, value) for key, value in (query or {}).items() if value])
         try:
-            response: urllib3.HTTPResponse = self._api.rest_client.pool_manager.urlopen(
+            response = self._api.rest_client.pool_manager.urlopen(
                 method,
                 f"{self.server}{quote(path)}?{asked}" if asked else f"{self.server}{quote(path)}",
                 redirect=False,
@@ -513,7 +513,7 @@ class Cluster:
             raise self._error(method, what, response)
         return response
 
-    def _body(self, response: urllib3.HTTPResponse, method: str, what: str, most: int) -> bytes:
+    def _body(self, response: urllib3.BaseHTTPResponse, method: str, what: str, most: int) -> bytes:
         """All of an answer; an ApiError where it is too long, or breaks off."""
         try:
             data: bytes = response.read(most + 1)
@@ -532,7 +532,9 @@ class Cluster:
         said = f"{self.title}: {VERBS[method]} {what}: the answer is longer than {most >> 20} MiB"
         return ExcessError(said) if self.bounds else ApiError(said)
 
-    def _error(self, method: str, what: str, response: urllib3.HTTPResponse) -> KubeceptionError:
+    def _error(
+        self, method: str, what: str, response: urllib3.BaseHTTPResponse
+    ) -> KubeceptionError:
         """A refused or failed request as a person is told of it."""
         status, reason, said = response.status, "", str(response.reason or "")
         causes: list[str] = []
@@ -629,7 +631,7 @@ def _is_list(page: Object) -> bool:
     return all(isinstance(meta, dict) and isinstance(meta.get("name"), str) for meta in metas)
 
 
-def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     """The lines of a streamed answer until it ends, is closed or breaks off."""
     rest = b""
     try:
@@ -655,10 +657,33 @@ def _read_token(path: Path, configuration: Configuration) -> None:
 class _Retry(urllib3.Retry):
     """No second try of what took too long: that would be twice the time it may take."""
 
-    def increment(self, *args: Any, error: Exception | None = None, **kwargs: Any) -> urllib3.Retry:
+    @classmethod
+    def of(cls, *, trusted: bool) -> Self:
+        """Who isn't trusted doesn't say when to come again."""
+        return cls(
+            total=3,
+            connect=0,
+            redirect=0,
+            read=1,
+            status=2,
+            backoff_factor=0.1,
+            allowed_methods=("GET", "PATCH", "PUT", "DELETE"),
+            raise_on_status=False,
+            respect_retry_after_header=trusted,
+        )
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: urllib3.connectionpool.ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
         if isinstance(error, urllib3.exceptions.ReadTimeoutError):
             raise error
-        return super().increment(*args, error=error, **kwargs)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
@@ -679,14 +704,4 @@ def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
             _read_token, Path(file)
         )
     configuration.connection_pool_maxsize = CONNECTIONS
-    configuration.retries = _Retry(
-        total=3,
-        connect=0,
-        redirect=0,
-        read=1,
-        status=2,
-        backoff_factor=0.1,
-        allowed_methods=("GET", "PATCH", "PUT", "DELETE"),
-        raise_on_status=False,
-    )
     return configuration

@@ -51,7 +51,7 @@ def client(folder: Path, harm: Harm) -> Iterator[Cluster]:
         yield found
 
 
-SAID: dict[Harm, tuple[type[Exception], str]] = {
+SAID: dict[Harm, tuple[type[ApiError], str]] = {
     hostile.endless: (
         ExcessError,
         "^tenant cluster acme: reading pods: 2000 objects in 4 pages, and more to come; a list may have 2000",
@@ -167,10 +167,11 @@ def address(tenant: Tenant, address: str) -> None:
 def serving(tenant: Tenant, address: str) -> Object:
     """What its API server serves with at this address."""
 
-    def status() -> Object:
-        return (tenant.host.get("TenantCluster", tenant.name, "default") or {}).get("status", {})
+    def endpoint() -> str:
+        found = tenant.host.get("TenantCluster", tenant.name, "default") or {}
+        return str(found.get("status", {}).get("endpoint"))
 
-    until(lambda: address in status().get("endpoint", ""))
+    until(lambda: address in endpoint())
     secret = tenant.host.get("Secret", "kube-apiserver", tenant.namespace)
     assert secret
     return secret

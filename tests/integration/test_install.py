@@ -33,6 +33,7 @@ from tests.integration.servers import ApiServer
 GONE_SECONDS = 60
 REFUSED_SECONDS = 10
 """By then a change of rights and of policies is in force."""
+PROBE = "kc-probe"
 POLICIES = "ValidatingAdmissionPolicyBinding"
 
 
@@ -60,6 +61,10 @@ def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: A
                 lambda obj=obj: cluster.apply(obj, dry_run=True),  # type: ignore[misc]
                 by="denied request",
             )
+        admin.apply(namespace(PROBE, **{names.CLUSTER_LABEL: "probe"}))
+        admin.apply(binding(PROBE))
+        good = naming((PROBE, PROBE), image("etcd"))["container"]
+        eventually(lambda: cluster.apply(good, dry_run=True))
         yield cluster
 
 
