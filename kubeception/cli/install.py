@@ -49,7 +49,7 @@ def operator_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @click.option(
         "--digests",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="Lines IMAGE:TAG@sha256:…; no image goes without from then on. [default: as it is, else none]",
     )
@@ -159,7 +159,7 @@ def bring(
     allowed = images.prefixes(allow_images) if allow_images else None
     pins: tuple[str, ...] | None = () if no_digests else None
     if digests is not None:
-        pins = images.digests(digests.read_text(), images.of_release())
+        pins = images.digests(_text(digests), images.of_release())
     image = image or image_of_lab(host)
     with Progress() as progress:
         options = installation.chosen(
@@ -178,6 +178,15 @@ def bring(
 
         found = installation.wait(cluster, seconds, told)
         progress.done(f"Operator  {found.message}")
+
+
+def _text(file: Path) -> str:
+    from kubeception.errors import UsageError
+
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: can't be read: {error}") from None
 
 
 def image_of_lab(host: "Host") -> str | None:

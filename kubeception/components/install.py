@@ -1,5 +1,6 @@
 """What a host needs once, before its first tenant; it belongs to no tenant and is never removed with one."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -181,11 +182,15 @@ def _images(options: Options) -> Iterator[Object]:
     """What is said of images, and the policy that holds the operator's account to it, whoever has that."""
     meta = {"name": names.IMAGES, "namespace": names.SYSTEM_NAMESPACE}
     yield manifest("components/common/config-map.yaml.j2", {**meta, "data": _said(options)})
-    named = {"images": _named_by("object"), "before": _named_by("oldObject")}
-    yield _manifest("image-policy", name=names.IMAGES, **named)
-    binding = _manifest("policy-binding", name=names.IMAGES)
-    binding["spec"]["paramRef"] = {**meta, "parameterNotFoundAction": "Deny"}
-    yield binding
+    yield _manifest(
+        "image-policy",
+        name=names.IMAGES,
+        allowed=json.dumps([*OURS, *options.allowed]),
+        pinned=json.dumps(bool(options.digests)),
+        images=_named_by("object"),
+        before=_named_by("oldObject"),
+    )
+    yield _manifest("policy-binding", name=names.IMAGES)
 
 
 def _said(options: Options) -> dict[str, str]:

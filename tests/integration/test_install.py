@@ -52,7 +52,7 @@ def admin(server: ApiServer) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: ARG001  # installed first
+def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # installed first
     """The host as the operator sees it, once its rights and the policies are in force."""
     with server.as_operator() as cluster:
         until_refused(lambda: cluster.list("Secret", "kube-system"))
