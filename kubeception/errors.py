@@ -11,9 +11,11 @@ KubeceptionError            exit 1   something failed; the base of all
 ├── StoppedError            exit 1   a pass was ended before its end, by those who run it
 ├── SshError                exit 1   a machine can't be reached by SSH, or isn't the one it was
 └── ApiError                exit 1   an API server refused or failed a request
+    └── ExcessError         exit 1   an API server answers more than is read of it
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -109,3 +111,13 @@ class ApiError(KubeceptionError):
         self.status = status
         self.reason = reason
         self.causes = tuple(causes)
+
+
+class ExcessError(ApiError):
+    """An API server that isn't trusted answers more, or takes more time, than it may: no more is read of it.
+
+    That is no silence: there is no sense in looking for another way to it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason="Excess")

@@ -107,6 +107,9 @@ STORAGE: Final = "kubeception-storage"
 STORAGE_ACCOUNT: Final = "storage-controller"
 """The storage driver's ServiceAccount, in the namespace of its tenant's control plane."""
 
+IMAGES: Final = "kubeception-images"
+"""The ConfigMap beside the operator that says which images tenants' namespaces may have, and the policy for that."""
+
 PRIORITY_CLASS: Final = "kubeception-control-plane"
 """Of every tenant's control plane; cluster-scoped, shared, never removed with a tenant."""
 

@@ -16,6 +16,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.DATASTORE_FULL: "Delete objects in the tenant; apiserver_resource_objects of kubectl get --raw /metrics "
     "counts them by kind. What is marked before it goes can't go yet: namespaces, what has finalizers, and running "
     "pods unless they are deleted with --grace-period=0 --force.",
+    Reason.EXCESS: "Remove from the tenant what the message says there is too much of; if its requests are slow: "
+    "kubeception logs NAME apiserver --tail 30",
     Reason.FINALIZERS_CLEARED: "Look for what the events name, and remove it by hand.",
     Reason.UNSCHEDULABLE: "Give the host a node with room, or ask for less CPU and memory.",
     Reason.VOLUME_PENDING: "Give the host a StorageClass that makes volumes, or name one with "

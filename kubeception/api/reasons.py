@@ -51,6 +51,11 @@ class Reason(StrEnum):
         "The host has given the API server's Service no address.",
     )
     NO_ANSWER = "NoAnswer", Actor.NOBODY, "The API server runs and doesn't answer yet."
+    EXCESS = (
+        "Excess",
+        Actor.OWNER,
+        "The tenant's API server answers more, or slower, than is read of one: it is looked at seldom.",
+    )
     REPLICAS_NOT_READY = "ReplicasNotReady", Actor.NOBODY, "Pods are there and not ready yet."
     NODES_NOT_READY = "NodesNotReady", Actor.NOBODY, "Workers are being made, boot, join or leave."
     MACHINES_FAIL = (

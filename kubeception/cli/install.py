@@ -1,6 +1,6 @@
 """`kubeception install`, `upgrade` and `uninstall`: the operator, and all it needs, in a host cluster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +40,21 @@ def operator_options(command: Callable[..., R]) -> Callable[..., R]:
     )
     @click.option("--image", metavar="IMAGE", help="The operator's image, where not the release's.")
     @click.option(
+        "--allow-image",
+        "allow_images",
+        multiple=True,
+        metavar="PREFIX",
+        help="A registry, path or repository whose images NodePools may name; may be repeated. '' allows none. "
+        "[default: as it is, else none but the release's own]",
+    )
+    @click.option(
+        "--digests",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Lines IMAGE:TAG@sha256:…; no image goes without from then on. [default: as it is, else none]",
+    )
+    @click.option("--no-digests", is_flag=True, help="Images go by their tags again.")
+    @click.option(
         "--wait", type=DURATION, default="5m", show_default=True, help="How long it may take."
     )
     @host_only
@@ -77,6 +92,7 @@ def install(
     host: HostArgs,
     *,
     pod_nodes: bool | None,
+    **images: Any,
 ) -> None:
     """Install the operator, which keeps tenant clusters as they were asked for.
 
@@ -85,7 +101,7 @@ def install(
     """
     from kubeception.cli.host import connect
 
-    bring(connect(host), replicas, image, wait, pod_nodes=pod_nodes)
+    bring(connect(host), replicas, image, wait, pod_nodes=pod_nodes, **images)
 
 
 @click.command(epilog=examples("upgrade"))
@@ -97,6 +113,7 @@ def upgrade(
     host: HostArgs,
     *,
     pod_nodes: bool | None,
+    **images: Any,
 ) -> None:
     """Bring an installed operator to this release. Tenant clusters run on as they are.
 
@@ -113,7 +130,7 @@ def upgrade(
         raise NotFoundError(
             f"{found.cluster.title}: no operator is installed there", hint="kubeception install"
         )
-    bring(found, replicas, image, wait, pod_nodes=pod_nodes)
+    bring(found, replicas, image, wait, pod_nodes=pod_nodes, **images)
     click.echo(
         f"Release {before} is now {__version__}." if before != __version__ else f"Release {before}."
     )
@@ -126,18 +143,28 @@ def bring(
     seconds: float,
     *,
     pod_nodes: bool | None,
+    allow_images: Sequence[str] = (),
+    digests: Path | None = None,
+    no_digests: bool = False,
 ) -> None:
     """Write what is not as this release has it, and wait until the operator works."""
     from kubeception.cli.nesting import check_order
     from kubeception.cli.progress import Progress
     from kubeception.engine import install as installation
+    from kubeception.plan import images
 
     cluster = host.cluster
     installation.check(cluster)
     check_order(host)
+    allowed = images.prefixes(allow_images) if allow_images else None
+    pins: tuple[str, ...] | None = () if no_digests else None
+    if digests is not None:
+        pins = images.digests(_text(digests), images.of_release())
     image = image or image_of_lab(host)
     with Progress() as progress:
-        options = installation.chosen(cluster, image, replicas, pod_nodes)
+        options = installation.chosen(
+            cluster, image, replicas, pod_nodes, allowed=allowed, digests=pins
+        )
         progress.start("Kinds, rights and policies")
         before = cluster.writes.count
         installation.install(cluster)
@@ -151,6 +178,15 @@ def bring(
 
         found = installation.wait(cluster, seconds, told)
         progress.done(f"Operator  {found.message}")
+
+
+def _text(file: Path) -> str:
+    from kubeception.errors import UsageError
+
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: can't be read: {error}") from None
 
 
 def image_of_lab(host: "Host") -> str | None:

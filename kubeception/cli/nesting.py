@@ -1,6 +1,6 @@
 """What a tenant cluster needs to be a host of others, and which of these it can be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -96,13 +96,25 @@ def furnish(host: Host, pools: "Sequence[NodePool]", image: str | None) -> None:
         return
     pods = any(pool.spec.provider == "pod" for pool in pools)
     there = installation.chosen(cluster, image, None)
-    wanted = replace(there, pod_nodes=there.pod_nodes or pods)
+    wanted = replace(
+        there,
+        pod_nodes=there.pod_nodes or pods,
+        allowed=tuple(dict.fromkeys((*there.allowed, *_images(pools)))),
+    )
     if not installation.installed_version(cluster) or wanted != there:
         check_order(host)
         image = installation.installed_image(cluster) or wanted.image
         installation.install(cluster)
         installation.install_operator(cluster, replace(wanted, image=image))
     allow(host, pools)
+
+
+def _images(pools: "Sequence[NodePool]") -> Iterator[str]:
+    """The images that pools name."""
+    for pool in pools:
+        options = pool.spec.kubevirt or pool.spec.pod
+        if options and options.image:
+            yield options.image
 
 
 def allow(host: Host, pools: "Sequence[NodePool]") -> None:

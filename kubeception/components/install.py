@@ -1,5 +1,6 @@
 """What a host needs once, before its first tenant; it belongs to no tenant and is never removed with one."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from kubeception.components.rbac import Rule, account, rule
 from kubeception.plan import lineage
 from kubeception.plan.endpoint import API_PORT
 from kubeception.plan.facts import Object
+from kubeception.plan.images import ALLOWED, DIGESTS, OURS, OWN, images
 from kubeception.plan.network import LINK_LOCAL
 from kubeception.plan.render import manifest
 from kubeception.plan.versions import image
@@ -100,6 +102,7 @@ SYSTEM_RULES: Final[tuple[Rule, ...]] = (
     rule(("leases",), ("create",), group=COORDINATION),
     rule(("leases",), ("update", "patch", "delete"), group=COORDINATION, only=(names.OPERATOR,)),
     rule(("serviceaccounts",), ("get",), only=(names.OPERATOR,)),
+    rule(("configmaps",), ("get",), only=(names.IMAGES,)),
 )
 """What it may do in its own namespace."""
 
@@ -120,6 +123,10 @@ class Options:
     """One works, the others stand by."""
     pod_nodes: bool = False
     """Whether the operator may make privileged pods in the namespaces of nodes."""
+    allowed: tuple[str, ...] = ()
+    """Images that NodePools may name, beside the release's own: registries, paths, repositories."""
+    digests: tuple[str, ...] = ()
+    """`IMAGE:TAG@sha256:…` of all images, where none is to go without."""
 
 
 def host_prerequisites() -> list[Object]:
@@ -152,6 +159,7 @@ def operator(options: Options) -> Iterator[Object]:
         name = f"{names.OPERATOR}-{kind}s"
         yield _manifest(f"{kind}-policy", name=name, pod_nodes=options.pod_nodes)
         yield _manifest("policy-binding", name=name)
+    yield from _images(options)
     yield _bound("cluster-role-binding", "ClusterRole")
     for namespace, rules in ((names.SYSTEM_NAMESPACE, SYSTEM_RULES), *FACTS):
         yield _rbac("role", names.OPERATOR, namespace, rules=[*rules])
@@ -163,11 +171,47 @@ def operator(options: Options) -> Iterator[Object]:
     yield _manifest("pod-disruption-budget", **shared)
     yield _manifest(
         "deployment",
-        image=options.image,
+        image=images(_said(options)).pinned(options.image),
         replicas=options.replicas,
         version=__version__,
         **shared,
     )
+
+
+def _images(options: Options) -> Iterator[Object]:
+    """What is said of images, and the policy that holds the operator's account to it, whoever has that."""
+    meta = {"name": names.IMAGES, "namespace": names.SYSTEM_NAMESPACE}
+    yield manifest("components/common/config-map.yaml.j2", {**meta, "data": _said(options)})
+    yield _manifest(
+        "image-policy",
+        name=names.IMAGES,
+        allowed=json.dumps([*OURS, *options.allowed]),
+        pinned=json.dumps(bool(options.digests)),
+        images=_named_by("object"),
+        before=_named_by("oldObject"),
+    )
+    yield _manifest("policy-binding", name=names.IMAGES)
+
+
+def _said(options: Options) -> dict[str, str]:
+    """The data of the ConfigMap."""
+    listed = {OWN: OURS, ALLOWED: options.allowed, DIGESTS: options.digests}
+    return {key: "\n".join(entries) for key, entries in listed.items()}
+
+
+def _named_by(obj: str) -> str:
+    """The images that an object of a policy names, as an expression: a pod's, a workload's or a virtual machine's."""
+    pod = f'(request.resource.resource == "pods" ? {obj}.spec : {obj}.spec.template.spec)'
+    disk = 'v.?containerDisk.?image.orValue(v.?image.?reference.orValue(""))'
+    volume = 'd.spec.?source.?registry.?url.orValue("").replace("docker://", "")'
+    lists = (
+        f'{pod}.?containers.orValue([]).map(c, c.?image.orValue(""))',
+        f'{pod}.?initContainers.orValue([]).map(c, c.?image.orValue(""))',
+        f"{pod}.?volumes.orValue([]).map(v, {disk})",
+        f'[{pod}.?domain.?firmware.?kernelBoot.?container.?image.orValue("")]',
+        f"{obj}.spec.?dataVolumeTemplates.orValue([]).map(d, {volume})",
+    )
+    return f'({" + ".join(lists)}).filter(i, i != "")'
 
 
 def tenant_access(namespace: str) -> Object:

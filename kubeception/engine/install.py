@@ -22,6 +22,7 @@ from kubeception.errors import ApiError, KubeceptionError, WaitTimeoutError
 from kubeception.kube.client import Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.plan.facts import Key, Object, key_of
+from kubeception.plan.images import ALLOWED, DIGESTS, lines
 
 PREREQUISITES: Final = "install"
 OPERATOR: Final = "operator"
@@ -29,6 +30,7 @@ OPERATOR: Final = "operator"
 OPERATOR_KINDS: Final = (
     "ClusterRole",
     "ClusterRoleBinding",
+    "ConfigMap",
     "Deployment",
     "Namespace",
     "NetworkPolicy",
@@ -95,16 +97,25 @@ def install_operator(host: Cluster, options: Options) -> None:
 
 
 def chosen(
-    host: Cluster, image: str | None, replicas: int | None, pod_nodes: bool | None = None
+    host: Cluster,
+    image: str | None,
+    replicas: int | None,
+    pod_nodes: bool | None = None,
+    *,
+    allowed: tuple[str, ...] | None = None,
+    digests: tuple[str, ...] | None = None,
 ) -> Options:
     """The options of an installation: as asked for, else as they are, else as they are at first."""
     found = _deployment(host)
     known = int(found["spec"].get("replicas", 1)) if found else Options.replicas
     role = host.get("ClusterRole", names.TENANT_ROLE) or {}
-    allowed = POD_NODES in (role.get("rules") or ())
+    makes_pods = POD_NODES in (role.get("rules") or ())
+    said = (host.get("ConfigMap", names.IMAGES, names.SYSTEM_NAMESPACE) or {}).get("data") or {}
     options = Options(
+        allowed=lines(said.get(ALLOWED, "")) if allowed is None else allowed,
+        digests=lines(said.get(DIGESTS, "")) if digests is None else digests,
         replicas=known if replicas is None else replicas,
-        pod_nodes=allowed if pod_nodes is None else pod_nodes,
+        pod_nodes=makes_pods if pod_nodes is None else pod_nodes,
     )
     return replace(options, image=image) if image else options
 

@@ -1,5 +1,6 @@
 """How far one pass may go: until its time is over, and only as long as it may write."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,13 +15,20 @@ PASS_SECONDS: Final = 60.0
 class Limit:
     """Asked before each request of a pass; raises StoppedError when there is to be no further one.
 
-    Its time begins with the first request: a pass may have waited for its turn.
+    Its time begins with the first request: a pass may have waited for its turn. With `octets` it is ended,
+    too, where the tenant answers more than these.
     """
 
     def __init__(
-        self, may_write: Callable[[], bool] = lambda: True, seconds: float = PASS_SECONDS
+        self,
+        may_write: Callable[[], bool] = lambda: True,
+        seconds: float = PASS_SECONDS,
+        octets: int | None = None,
     ) -> None:
-        self._may_write, self._seconds = may_write, seconds
+        self._may_write, self._seconds, self._most = may_write, seconds, octets
+        self._lock = threading.Lock()
+        self.octets = 0
+        """That the tenant answered."""
         self._began: float | None = None
         self.requests: Counter[str] = Counter()
         """How many were allowed, by method."""
@@ -43,3 +51,11 @@ class Limit:
             raise StoppedError(message, reason="LeaseLost")
         self.requests[method] += 1
         return left
+
+    def answered(self, octets: int) -> None:
+        """The tenant answered so much."""
+        with self._lock:
+            self.octets += octets
+        if self._most is not None and self.octets > self._most:
+            message = f"the pass was ended: its tenant answers more than {self._most >> 20} MiB"
+            raise StoppedError(message, reason="Heavy")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kubeception import names
 from kubeception.errors import KubeceptionError
+from kubeception.kube.bounds import UNTRUSTED
 from kubeception.kube.client import Cluster, listens
 from kubeception.kube.conditions import is_true
 from kubeception.kube.portforward import PortForward
@@ -145,7 +146,9 @@ class Link:
         address = _address(goal.kubeconfig)
         for pause in _pauses(growth):
             if listens(address):
-                cluster = cluster or Cluster(goal.kubeconfig, goal.title, connect_seconds=2.0)
+                cluster = cluster or Cluster(
+                    goal.kubeconfig, goal.title, connect_seconds=2.0, bounds=UNTRUSTED
+                )
                 if answers(cluster) and self._arrived(cluster, ended):
                     return
             if ended.wait(pause):
@@ -172,7 +175,7 @@ class Link:
         document = copy.deepcopy(goal.kubeconfig)
         server = {"server": f"https://{host}:{port}", "tls-server-name": SERVER_NAME}
         document["clusters"][0]["cluster"].update(server)
-        cluster = Cluster(document, goal.title)
+        cluster = Cluster(document, goal.title, bounds=UNTRUSTED)
         if not answers(cluster) or not self._arrived(cluster, ended, forward):
             cluster.close()
             forward.close()

@@ -23,7 +23,14 @@ from kubeception.engine.observe import is_ready
 from kubeception.engine.parallel import together
 from kubeception.engine.scale import PATIENCE, Wish, Worker, scale
 from kubeception.engine.sites import PROVIDER, QUIET_SECONDS, Place, Sites, given_up, release
-from kubeception.errors import ApiError, ConflictError, KubeceptionError, SpecError, StoppedError
+from kubeception.errors import (
+    ApiError,
+    ConflictError,
+    ExcessError,
+    KubeceptionError,
+    SpecError,
+    StoppedError,
+)
 from kubeception.kube.client import STRATEGIC, Cluster
 from kubeception.kube.conditions import is_true
 from kubeception.plan import control_plane
@@ -106,6 +113,8 @@ class Machines:
     """Seconds after which another look is due although nothing was heard."""
     holds: dict[str, Readiness] = field(default_factory=dict)
     """By pool, why it isn't worked on as its spec says."""
+    uncounted: Readiness | None = None
+    """Why it isn't known how many machines the tenant's pods need."""
     failing: dict[str, str] = field(default_factory=dict)
     """By machine, why it is to be replaced."""
     kept: dict[str, drain.Kept] = field(default_factory=dict)
@@ -149,6 +158,8 @@ class Machines:
         for pool in self.ctx.pools:
             with self._of(record_of(pool)):
                 self._scale(pool)
+            if self.uncounted and pool.spec.autoscaling:
+                self.holds.setdefault(pool.name, self.uncounted)
         if due := [call for each in PROVIDERS.values() for call in each.tend(self.host, self.ctx)]:
             together(due)
             self._look_at(self.ctx.facts.now + timedelta(seconds=DRAIN_RETRY))
@@ -356,7 +367,13 @@ class Machines:
         unknown = self.sites.unknown
         # how many machines those pools have isn't known, and so not how many they should
         sized = [pool for pool in pools if pool.name not in unknown]
-        sizes = autoscale(sized, self.seen, self.by_node, self.tenant.list("Pod"), now)
+        try:
+            pods = self.tenant.list("Pod")
+        except ExcessError as error:
+            said = f"it keeps its size, since the tenant's pods are not counted: {error.message}"
+            self.uncounted = Readiness.waiting(said, Reason.EXCESS)
+            return
+        sizes = autoscale(sized, self.seen, self.by_node, pods, now)
         for number, machine in enumerate(self.seen):
             with self._of(machine.site):
                 self.seen[number] = self._noted(machine, idle=machine.name in sizes.idle)

@@ -21,6 +21,7 @@ from kubeception.kube.conditions import is_true
 from kubeception.kube.kinds import KINDS
 from kubeception.plan import budget, lineage
 from kubeception.plan.facts import Facts, HostFacts, Object, Referred, bears
+from kubeception.plan.images import images
 from kubeception.plan.manifest import parse
 from kubeception.providers import PROVIDERS
 
@@ -191,9 +192,10 @@ def observe_host(host: Cluster) -> HostFacts:
         partial(host.get, "Service", "kubernetes", "default"),
         partial(host.get, "ServiceAccount", names.OPERATOR, names.SYSTEM_NAMESPACE),
         partial(host.get, "ConfigMap", lineage.NAME, lineage.NAMESPACE),
+        partial(host.get, "ConfigMap", names.IMAGES, names.SYSTEM_NAMESPACE),
         partial(host.raw, DATA_VOLUMES),
     ]
-    registry, kubeadm, api, operator, above, data_volumes = together(single)
+    registry, kubeadm, api, operator, above, listed, data_volumes = together(single)
     bounds = budget.parse(above)
     counted = any(bound.clusters is not None for bound in bounds)
     networking = _yaml(kubeadm, "ClusterConfiguration").get("networking") or {}
@@ -207,6 +209,7 @@ def observe_host(host: Cluster) -> HostFacts:
         offered_classes=_offered_classes(classes),
         data_volumes=data_volumes is not None,
         registry_mirror=_mirror(registry),
+        images=images(None if listed is None else listed.get("data") or {}),
         operator=operator is not None,
         above=lineage.parse(above),
         bounds=bounds,

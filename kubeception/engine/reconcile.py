@@ -41,6 +41,7 @@ from kubeception.engine.view import HostView
 from kubeception.errors import (
     ApiError,
     ConflictError,
+    ExcessError,
     KubeceptionError,
     NotFoundError,
     SpecError,
@@ -225,6 +226,8 @@ class Pass:
         self.tenant: Cluster | None = None
         self._others: list[Cluster] = []
         """Beside the host, what was written to: the tenant, places of machines elsewhere."""
+        self._entered: dict[Cluster, Cluster] = {}
+        """By client, itself as this pass uses it: the measure of what is read is one for all of the pass."""
         self._place: Cluster | None = None
         """The tenant as its watches know it."""
 
@@ -274,15 +277,17 @@ class Pass:
 
     def _enter(self, ctx: PlanContext) -> PlanContext:
         """The context with what is in the tenant, if its API server answers."""
-        if self.tenant is not None:
+        if self.tenant is not None or self.report.excess:
             return ctx
         runs = self.report.ok("control-plane")
         found = self.engine.link.wait(ctx, self.patience, runs=runs)
         if found is None:
             self.patience = 0.0 if runs else self.patience
             return ctx
-        tenant = found.limited(self.limit)
-        self._others.append(tenant)
+        if (tenant := self._entered.get(found)) is None:
+            tenant = found.limited(self.limit, self.limit.answered if self.limit else None)
+            self._entered[found] = tenant
+            self._others.append(tenant)
         try:
             objects = observe.observe_tenant(tenant)
             if budget.counts(ctx.cluster, ctx.facts.host):
@@ -495,7 +500,9 @@ class Pass:
         """An error of one component: to be tried again, or to be mended by a person."""
         if component.side is Side.TENANT and isinstance(error, ApiError):
             self._lost(error)
-        if isinstance(error, ApiError) and error.status in MENDED_BY_TIME:
+        if isinstance(error, ExcessError):
+            self.report.record(component, Readiness.waiting(error.message, Reason.EXCESS))
+        elif isinstance(error, ApiError) and error.status in MENDED_BY_TIME:
             self.report.look_again(0.5)
             self.report.record(component, Readiness.waiting(error.message, Reason.RETRYING))
         else:
@@ -505,6 +512,13 @@ class Pass:
             self._failed(error)
 
     def _lost(self, error: ApiError) -> None:
+        if isinstance(error, ExcessError):
+            # nor is it listened to: the next look is at a time of our choice
+            for found in self._entered:
+                self.engine.changes.forget(found)
+            self.tenant, self._place, self.report.api_answers = None, None, False
+            self.report.excess = error.message
+            return
         if error.status == 0:
             self.engine.link.lost()
             self.tenant, self.report.api_answers = None, False

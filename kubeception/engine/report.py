@@ -34,6 +34,8 @@ class Report:
     """How many clusters are in it; None where nobody has to know, or its API doesn't tell."""
     endpoint: str = ""
     api_answers: bool = False
+    excess: str = ""
+    """What of its API server was more than is read of one; nothing more was asked of it."""
     failures: list[KubeceptionError] = field(default_factory=list)
     """What no repetition will mend: a refused object, a spec that can't be fulfilled."""
     writes: int = 0
@@ -86,7 +88,9 @@ class Report:
 
     @property
     def api_server(self) -> Readiness:
-        """Whether the API server answers, and if not, why."""
+        """Whether the API server answers, and no more than it may, and if not, why."""
+        if self.excess:
+            return Readiness.waiting(self.excess, Reason.EXCESS)
         if self.api_answers:
             return Readiness.ready(self.endpoint)
         runs = self.readiness("control-plane")

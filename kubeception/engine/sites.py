@@ -22,6 +22,7 @@ from kubeception.components.base import Readiness
 from kubeception.components.network_policy import is_the_hosts
 from kubeception.engine.parallel import together
 from kubeception.errors import ApiError, KubeceptionError, SpecError, StoppedError
+from kubeception.kube.bounds import Bounds
 from kubeception.kube.client import Cluster
 from kubeception.kube.given import at_address, reduced
 from kubeception.kube.kubeconfig import Document
@@ -44,7 +45,7 @@ QUIET_SECONDS: Final = 15.0
 """After which a cluster that didn't answer is asked again."""
 FIT_SECONDS: Final = 300.0
 """How long it counts that its KubeVirt will do."""
-OBJECTS_LIMIT: Final = 5000
+BOUNDS: Final = Bounds(objects=5000, answer_seconds=ANSWER_SECONDS)
 STRANGE: Final = (AttributeError, KeyError, TypeError, ValueError)
 """What becomes of an answer whose form is not that of an API server's."""
 GIVE_UP: Final = timedelta(minutes=10)
@@ -178,6 +179,7 @@ class Ways:
                 _title(site),
                 connect_seconds=CONNECT_SECONDS,
                 patience=way.patience,
+                bounds=BOUNDS,
             )
         cluster = way.cluster.limited(host.limit)
         selector = ",".join(f"{key}={value}" for key, value in ours.items())
@@ -187,8 +189,6 @@ class Ways:
             if not version:
                 said = f"{_title(site)}: KubeVirt is not installed there"
                 return Readiness.waiting(said, Reason.INFRA_UNFIT)
-            if len(found) > OBJECTS_LIMIT:
-                raise ApiError(f"{_title(site)}: {kind}: more than {OBJECTS_LIMIT} objects")
             objects += [_checked(site, kind, obj) for obj in found if _is_named(site, obj)]
         machines = tuple(_machine(site, m) for m in provider(PROVIDER).machines(objects))
         return Place(cluster, site.namespace, tuple(objects), machines)

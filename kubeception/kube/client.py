@@ -6,25 +6,34 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 from kubernetes import config as kubernetes_config
-from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.rest import should_bypass_proxies
-from kubernetes.dynamic import DynamicClient
 
 from kubeception import __version__, names
-from kubeception.errors import ApiError, ConflictError, KubeceptionError, NotFoundError
+from kubeception.errors import (
+    ApiError,
+    ConflictError,
+    ExcessError,
+    KubeceptionError,
+    NotFoundError,
+)
+from kubeception.kube.bounds import Bounds, Meter, weight
 from kubeception.kube.kinds import KINDS, Kind, kind as kind_of
 from kubeception.kube.kubeconfig import Files, with_files
 from kubeception.kube.patience import Patience
+from kubeception.kube.prompt import PromptSocket
 
 # Retries and discarded connections are no news; what fails is raised.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -34,17 +43,27 @@ Objects = list[Object]
 
 Limit = Callable[[str], float]
 """Is asked before each request, with its method; the seconds the answer may take. Raises what ends the work."""
+Told = Callable[[int], None]
+"""Is told of how much was answered, in octets, before that is parsed. Raises what ends the work."""
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
+"""For the whole of an answer."""
+LOG_SECONDS: Final = 300.0
+"""For a log that isn't followed."""
 CONNECTIONS: Final = 32
 """Kept alive; more are made where more are needed at once, and closed after use."""
 BODY_LIMIT: Final = 64 << 20
-"""Octets of an answer that are read: a tenant's API server is not trusted with our memory."""
+"""Octets of an answer that are read, of whomever; less of one who isn't trusted (`bounds`)."""
+REFUSAL_LIMIT: Final = 1 << 20
+"""Octets of an answer that says why not."""
+SAID_LIMIT: Final = 2000
+"""Characters that one who isn't trusted may say in an error."""
 PAGE: Final = 500
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
@@ -85,13 +104,17 @@ class Cluster:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         patience: Patience | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         """`kubeconfig` has one context; `title` names the cluster in errors: `host cluster lab`.
 
-        With `patience` no request takes longer than it has; streams (watches, logs) do.
+        With `patience` no request takes longer than it has; streams (watches, logs) do. With `bounds` its
+        API server isn't trusted: no more is read of it than they say, and ExcessError is raised.
         """
-        self.title = title
+        self.title, self.bounds = title, bounds
         self._patience = patience
+        self.meter: Meter | None = None
+        self.told: Told | None = None
         self._connect_seconds = connect_seconds
         self.writes = Writes()
         self.limit: Limit | None = None
@@ -99,13 +122,13 @@ class Cluster:
         self._learned: dict[tuple[str, str], Kind] = {}
         self._lock = threading.Lock()
         self.configuration = _configuration(with_files(kubeconfig, self._files), title)
+        self.configuration.retries = _Retry.of(trusted=bounds is None)
         self._api = ApiClient(self.configuration)
         self._api.user_agent = f"kubeception/{__version__}"
         self._context: ssl.SSLContext | None = None
         if self.server.startswith("https:"):
             options = self._api.rest_client.pool_manager.connection_pool_kw
             options["ssl_context"] = self._context = self._tls(options)
-        self._dynamic = DynamicClient(self._api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self
@@ -118,13 +141,15 @@ class Cluster:
         self._api.close()  # type: ignore[no-untyped-call]
         self._files.close()
 
-    def limited(self, limit: Limit | None) -> "Cluster":
-        """The same client, with a count of writes of its own, whose requests `limit` may refuse or cut short.
+    def limited(self, limit: Limit | None, told: Told | None = None) -> "Cluster":
+        """The same client for one pass: with a count of writes and a measure of bounds of its own.
 
-        It is closed with the one it comes from. Streams (watches, logs) are not limited.
+        `limit` may refuse requests or cut them short, `told` hears of the answers of one who has bounds. It is
+        closed with the one it comes from. Streams (watches, logs) are not limited.
         """
         result = copy.copy(self)
-        result.writes, result.limit = Writes(), limit
+        result.writes, result.limit, result.told = Writes(), limit, told
+        result.meter = Meter(self.bounds, self.title) if self.bounds else None
         return result
 
     @property
@@ -164,17 +189,23 @@ class Cluster:
         found = kind_of(kind)
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
         objects: Objects = []
+        path, what = found.path(namespace), _what(found, namespace)
+        meter, pages = self.meter or (Meter(self.bounds, self.title) if self.bounds else None), 0
         while True:
             try:
-                what = _what(found, namespace)
-                page = self._request("GET", found.path(namespace), what, query, accept=accept)
+                page = self._request("GET", path, what, query, accept=accept, meter=meter)
             except NotFoundError:
                 return objects, ""
-            objects += [_typed(found, item) for item in page["items"]]
+            if not _is_list(page):
+                raise ApiError(f"{self.title}: reading {what}: the answer is not a list of objects")
+            objects += [_typed(found, item) for item in page["items"] or ()]
             token = page["metadata"].get("continue")
             if not token:
                 return objects, page["metadata"].get("resourceVersion", "")
-            query["continue"] = token
+            query["continue"] = str(token)
+            pages += 1
+            if meter:
+                meter.paged(f"reading {what}", pages, PAGE, len(objects))
 
     def apply(
         self,
@@ -324,20 +355,15 @@ class Cluster:
             "GET",
             found.path(namespace, pod, "log"),
             query=query,
-            what=f"the log of {_what(found, namespace, pod)}",
-            read_seconds=None if follow else READ_SECONDS,
+            doing=f"reading the log of {_what(found, namespace, pod)}",
+            read_seconds=None if follow else LOG_SECONDS,
         )
         for line in _lines(response):
             yield line.decode(errors="replace")
 
     def access(self) -> Access:
         """What it takes to open a connection of one's own; may run the kubeconfig's credential plug-in."""
-        headers = dict(self._api.default_headers)
-        try:
-            found: dict[str, Any] = dict(self.configuration.auth_settings())
-        except kubernetes_config.ConfigException as error:
-            raise ApiError(f"{self.title}: its credentials: {error}") from None
-        headers.update({auth["key"]: auth["value"] for auth in found.values() if auth["value"]})
+        headers = self._headers()
         proxy = self.configuration.proxy or ""
         if should_bypass_proxies(self.server, self.configuration.no_proxy or ""):
             proxy = ""
@@ -348,12 +374,21 @@ class Cluster:
         name = self.configuration.tls_server_name or ""
         return Access(self.server, self._context, name, headers, proxy)
 
+    def _headers(self) -> dict[str, str]:
+        """Of every request, credentials among them."""
+        headers: dict[str, str] = dict(self._api.default_headers)
+        try:
+            found: dict[str, Any] = dict(self.configuration.auth_settings())
+        except kubernetes_config.ConfigException as error:
+            raise ApiError(f"{self.title}: its credentials: {error}") from None
+        headers.update({auth["key"]: auth["value"] for auth in found.values() if auth["value"]})
+        return headers
+
     def raw(self, path: str, *, seconds: float = READ_SECONDS) -> str | None:
         """What a GET of a path answers, as text; None for 404."""
         with suppress(NotFoundError):
-            return self._whole("GET", path, what=path, read_seconds=seconds).decode(
-                errors="replace"
-            )
+            answer = self._whole("GET", path, doing=f"reading {path}", read_seconds=seconds)
+            return answer.decode(errors="replace")
         return None
 
     def call(self, path: str, body: Mapping[str, Any], doing: str) -> Object:
@@ -385,78 +420,133 @@ class Cluster:
         what: str,
         query: Mapping[str, str] | None = None,
         *,
-        body: Any = None,
+        doing: str = "",
         **request: Any,
     ) -> Object:
         """The JSON object that a request answers."""
+        doing = doing or f"{VERBS[method]} {what}"
         seconds = min(READ_SECONDS, self.limit(method)) if self.limit else READ_SECONDS
         answer = self._whole(
-            method, path, what=what, query=query, body=body, read_seconds=seconds, **request
+            method, path, doing=doing, query=query, read_seconds=seconds, **request
         )
         try:
             result = json.loads(answer)
         except (ValueError, RecursionError):
-            raise ApiError(f"{self.title}: {what}: the answer is not JSON") from None
+            raise ApiError(f"{self.title}: {doing}: the answer is not JSON") from None
         if not isinstance(result, dict):
-            raise ApiError(f"{self.title}: {what}: the answer is not an object")
+            raise ApiError(f"{self.title}: {doing}: the answer is not an object")
         return result
 
-    def _whole(self, method: str, path: str, *, read_seconds: float, **request: Any) -> bytes:
-        """All of an answer."""
+    def _whole(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        read_seconds: float,
+        meter: Meter | None = None,
+        **request: Any,
+    ) -> bytes:
+        """All of an answer, as far as bounds allow."""
+        meter = meter or self.meter
+        most = self.bounds.answer if self.bounds else BODY_LIMIT
+        if self.bounds:
+            read_seconds = min(read_seconds, self.bounds.answer_seconds)
+        if meter:
+            read_seconds = min(read_seconds, meter.left(doing))
 
         def ask() -> bytes:
-            return _body(self._open(method, path, read_seconds=read_seconds, **request))
+            response = self._open(method, path, doing=doing, read_seconds=read_seconds, **request)
+            return self._body(response, doing, most)
 
-        return self._patience(ask, read_seconds) if self._patience else ask()
+        began = time.monotonic()
+        try:
+            answer = self._patience(ask, read_seconds) if self._patience else ask()
+            if self.bounds:
+                self._weigh(weight(answer), doing, meter)
+        except ExcessError as error:
+            raise (meter.exceeded(error) if meter else error) from None
+        finally:
+            if meter:
+                meter.took(time.monotonic() - began)
+        return answer
+
+    def _weigh(self, octets: int, doing: str, meter: Meter | None) -> None:
+        """Whether what one who isn't trusted answered may be parsed; ExcessError where it may not."""
+        most = self.bounds.answer if self.bounds else BODY_LIMIT
+        if self.told:
+            self.told(min(octets, most))
+        if octets > most:
+            raise self._too_long(doing, most)
+        if meter:
+            meter.answered(doing, octets)
 
     def _open(
         self,
         method: str,
         path: str,
         *,
-        what: str,
+        doing: str,
         query: Mapping[str, str] | None = None,
         body: Any = None,
-        content: str = "application/json",
+        content: str = JSON,
         accept: str = "",
         read_seconds: float | None = READ_SECONDS,
-        doing: str = "",
-    ) -> urllib3.HTTPResponse:
-        doing = doing or f"{VERBS[method]} {what}"
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer, of which no more than its head has come. It is followed nowhere, and not unpacked."""
         if method != "GET" and not (query or {}).get("dryRun"):
             with self._lock:
                 self.writes.count += 1
+        asked = urlencode([(key, value) for key, value in (query or {}).items() if value])
         try:
-            response: urllib3.HTTPResponse = self._dynamic.request(
+            response = self._api.rest_client.pool_manager.urlopen(
                 method,
-                quote(path),
-                body=body,
-                query_params=[(key, value) for key, value in (query or {}).items() if value],
-                content_type=content,
-                header_params={"Accept": accept} if accept else {},
-                serialize=False,
-                _request_timeout=(self._connect_seconds, read_seconds),
+                f"{self.server}{quote(path)}?{asked}" if asked else f"{self.server}{quote(path)}",
+                redirect=False,
+                body=None if body is None else json.dumps(body).encode(),
+                headers={**self._headers(), "Accept": accept or JSON, "Content-Type": content},
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=self._connect_seconds, read=read_seconds),
             )
-        except ApiException as error:
-            raise self._error(doing, error) from None
         except urllib3.exceptions.HTTPError as error:
             raise self._silence(doing, error) from None
+        if not 200 <= response.status <= 299:
+            raise self._error(doing, response)
         return response
 
-    def _error(self, doing: str, error: ApiException) -> KubeceptionError:
+    def _body(self, response: urllib3.BaseHTTPResponse, doing: str, most: int) -> bytes:
+        """All of an answer; an ApiError where it is too long, or breaks off."""
+        try:
+            data: bytes = response.read(most + 1)
+            if len(data) > most:
+                response.close()
+                raise self._too_long(doing, most)
+            response.read(1)  # the end of the stream: the connection can be used again
+        except urllib3.exceptions.HTTPError as error:
+            response.close()
+            raise self._silence(doing, error) from None
+        finally:
+            response.release_conn()
+        return data
+
+    def _too_long(self, doing: str, most: int) -> ApiError:
+        said = f"{self.title}: {doing}: the answer is longer than {most >> 20} MiB"
+        return ExcessError(said) if self.bounds else ApiError(said)
+
+    def _error(self, doing: str, response: urllib3.BaseHTTPResponse) -> KubeceptionError:
         """A refused or failed request as a person is told of it."""
-        status, reason, said = int(error.status or 0), "", str(error.reason or "")
+        status, reason, said = response.status, "", str(response.reason or "")
         causes: list[str] = []
         try:
-            answer = json.loads(error.body or "")
-            reason, said = answer.get("reason") or "", answer.get("message") or said
+            answer = json.loads(self._body(response, doing, REFUSAL_LIMIT))
+            reason, said = str(answer.get("reason") or ""), str(answer.get("message") or said)
             found = (answer.get("details") or {}).get("causes") or ()
             causes = [str(cause.get("message", "")) for cause in found]
-        except (ValueError, AttributeError):
-            pass
-        message = f"{self.title}: {doing}: {said.strip()}"
-        if status == 0:
-            return self._silence(doing, error)
+        except (AttributeError, RecursionError, TypeError, ValueError, ApiError):
+            pass  # its status is what there is
+        said = said.strip()[:SAID_LIMIT] if self.bounds else said.strip()
+        message = f"{self.title}: {doing}: {said}"
         if status == 404:
             return NotFoundError(message)
         if status == 409:
@@ -480,7 +570,7 @@ class Cluster:
             pass
         elif isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
             found = f"nothing answers within {self._connect_seconds:.0f} s"
-        elif isinstance(cause, urllib3.exceptions.ReadTimeoutError):
+        elif isinstance(cause, urllib3.exceptions.ReadTimeoutError | TimeoutError):
             reason, found = "Timeout", "no answer in time"
         elif "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in type(cause).__name__:
             reason = "TLS"
@@ -492,6 +582,7 @@ class Cluster:
         """One TLS context for all connections; only the given CA counts, where one is given."""
         try:
             context = ssl.create_default_context(cafile=options.pop("ca_certs", None))
+            context.sslsocket_class = PromptSocket
             if not self.configuration.verify_ssl:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             if certificate := options.pop("cert_file", None):
@@ -531,21 +622,16 @@ def _what(kind: Kind, namespace: str, name: str = "") -> str:
     return f"{kind.plural} in {namespace}" if namespace else kind.plural
 
 
-def _body(response: urllib3.HTTPResponse) -> bytes:
-    """All of an answer; an ApiError where it is too large or breaks off."""
-    try:
-        data: bytes = response.read(BODY_LIMIT)
-        if len(data) == BODY_LIMIT:
-            raise ApiError(f"an answer is longer than {BODY_LIMIT >> 20} MiB")
-        response.read()  # the end of the stream: the connection can be used again
-    except urllib3.exceptions.HTTPError as error:
-        raise ApiError(f"an answer broke off: {error}", reason="Unreachable") from None
-    finally:
-        response.release_conn()
-    return data
+def _is_list(page: Object) -> bool:
+    """Whether an answer has the form of a list: all else there is of its objects depends on their kind."""
+    items, meta = page.get("items") or [], page.get("metadata")
+    if not isinstance(items, list) or not isinstance(meta, dict) or "items" not in page:
+        return False
+    metas = [item.get("metadata") if isinstance(item, dict) else None for item in items]
+    return all(isinstance(meta, dict) and isinstance(meta.get("name"), str) for meta in metas)
 
 
-def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     """The lines of a streamed answer until it ends, is closed or breaks off."""
     rest = b""
     try:
@@ -568,6 +654,38 @@ def _read_token(path: Path, configuration: Configuration) -> None:
         configuration.api_key["BearerToken"] = f"Bearer {path.read_text().strip()}"
 
 
+class _Retry(urllib3.Retry):
+    """No second try of what took too long: that would be twice the time it may take."""
+
+    @classmethod
+    def of(cls, *, trusted: bool) -> Self:
+        """Who isn't trusted doesn't say when to come again."""
+        return cls(
+            total=3,
+            connect=0,
+            redirect=0,
+            read=1,
+            status=2,
+            backoff_factor=0.1,
+            allowed_methods=("GET", "PATCH", "PUT", "DELETE"),
+            raise_on_status=False,
+            respect_retry_after_header=trusted,
+        )
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: urllib3.connectionpool.ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
     """The kubeconfig's one context, with whatever credential plug-in it names."""
     configuration = Configuration()
@@ -586,14 +704,4 @@ def _configuration(kubeconfig: Mapping[str, Any], title: str) -> Configuration:
             _read_token, Path(file)
         )
     configuration.connection_pool_maxsize = CONNECTIONS
-    configuration.retries = urllib3.Retry(
-        total=3,
-        connect=0,
-        redirect=0,
-        read=1,
-        status=2,
-        backoff_factor=0.1,
-        allowed_methods=("GET", "PATCH", "PUT", "DELETE"),
-        raise_on_status=False,
-    )
     return configuration

@@ -7,7 +7,6 @@ transport takes more than ten times that, and nothing but the loop ever touches 
 import asyncio
 import socket
 import ssl
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,6 +18,7 @@ import h11
 from kubeception.errors import ApiError
 from kubeception.kube.client import Access, Cluster
 from kubeception.kube.door import Door
+from kubeception.kube.pace import Pace
 
 OPEN_SECONDS: Final = 10.0
 """For a connection with all that belongs to it: credentials, name, TCP, proxy, TLS."""
@@ -29,13 +29,26 @@ PACE: Final = 2 << 20
 """Octets a second that are read for long: an API server that talks without end isn't all there is."""
 BURST: Final = 16 << 20
 """Octets that are read as fast as they come."""
+UNTRUSTED_PACE: Final = 256 << 10
+UNTRUSTED_BURST: Final = 8 << 20
+"""The same of an API server that isn't trusted, for all connections to it together: of each event somebody is told."""
 
 
 _doors: WeakKeyDictionary[Cluster, Door] = WeakKeyDictionary()
 
 
+_paces: WeakKeyDictionary[Cluster, Pace] = WeakKeyDictionary()
+
+
 def _door(cluster: Cluster) -> Door:
     return _doors.setdefault(cluster, Door())
+
+
+def _pace(cluster: Cluster) -> Pace:
+    """Of another connection to it."""
+    if cluster.bounds is None:
+        return Pace(PACE, BURST)
+    return _paces.setdefault(cluster, Pace(UNTRUSTED_PACE, UNTRUSTED_BURST))
 
 
 class Stream:
@@ -95,7 +108,7 @@ class Stream:
         async with asyncio.timeout(OPEN_SECONDS):
             # a credential plug-in is a process, and resolving a name has no other form
             access = await asyncio.to_thread(self._cluster.access)
-            return access, await _open(access)
+            return access, await _open(access, _pace(self._cluster))
 
     async def _event(self) -> Any:
         if self._wire is None:
@@ -112,12 +125,13 @@ class Stream:
         return event
 
 
-async def _open(access: Access) -> "_Wire":
+async def _open(access: Access, pace: Pace) -> "_Wire":
     """A connection, through the proxy where there is one, with TLS where the server has it."""
     url = urlsplit(access.server)
     goal = (url.hostname or "", url.port or (443 if access.tls else 80))
     proxy = urlsplit(access.proxy)
-    wire = _Wire(await _dial(*((proxy.hostname or "", proxy.port or 80) if proxy.netloc else goal)))
+    dialled = await _dial(*((proxy.hostname or "", proxy.port or 80) if proxy.netloc else goal))
+    wire = _Wire(dialled, pace)
     try:
         if proxy.netloc:
             await _tunnel(wire, proxy.username, proxy.password, goal)
@@ -175,11 +189,10 @@ async def _tunnel(
 class _Wire:
     """A socket, and TLS above it once `secure` was called."""
 
-    def __init__(self, dialled: socket.socket) -> None:
-        self._socket, self._loop = dialled, asyncio.get_running_loop()
+    def __init__(self, dialled: socket.socket, pace: Pace) -> None:
+        self._socket, self._loop, self._pace = dialled, asyncio.get_running_loop(), pace
         self._tls: ssl.SSLObject | None = None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._credit, self._told = float(BURST), time.monotonic()
 
     async def secure(self, context: ssl.SSLContext, name: str) -> None:
         """Shake hands."""
@@ -229,10 +242,7 @@ class _Wire:
 
     async def _received(self) -> bytes:
         """Octets of the socket. Others get their turn before, whatever waits there to be read."""
-        now = time.monotonic()
-        self._credit = min(BURST, self._credit + (now - self._told) * PACE)
-        self._told = now
-        await asyncio.sleep(max(0.0, -self._credit / PACE))
+        await asyncio.sleep(self._pace.delay)
         data = await self._loop.sock_recv(self._socket, CHUNK)
-        self._credit -= len(data)
+        self._pace.spend(len(data))
         return data

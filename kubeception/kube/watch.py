@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 from kubeception.errors import ApiError, KubeceptionError
 from kubeception.kube.client import Cluster, Object
@@ -31,7 +32,11 @@ LINE_LIMIT: Final = 4 << 20
 """Octets of an event: etcd takes objects of at most 1.5 MiB."""
 PAGE_LIMIT: Final = 32 << 20
 OBJECTS_LIMIT: Final = 20_000
-"""Objects whose names are remembered: an API server is not trusted with our memory."""
+"""Objects whose names are remembered: of each watch, or of all on an API server that isn't trusted."""
+MARKS: Final = ("namespace", "name", "uid", "resourceVersion")
+"""What is remembered of an object."""
+NAME_LIMIT: Final = 255
+"""Characters of each, in quotes."""
 
 Handler = Callable[[str, Object], None]
 """Is told of `ADDED`, `MODIFIED` or `DELETED` and the object. It runs in the loop of all watches: it must not wait."""
@@ -54,6 +59,10 @@ class _Loop:
                     target=cls._running.run_forever, name="watches", daemon=True
                 ).start()
             return cls._running
+
+
+_beside: WeakKeyDictionary[Cluster, WeakSet["Watch"]] = WeakKeyDictionary()
+"""The watches on API servers that aren't trusted."""
 
 
 class Watch:
@@ -82,6 +91,7 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self._version, self._said = "", ""
         self._known: dict[tuple[str, str], str] = {}
+        self._beside: WeakSet[Watch] = WeakSet()
         self._loop = _Loop.get()
         self._loop.call_soon_threadsafe(self._start)
 
@@ -97,6 +107,9 @@ class Watch:
     # from here on in the loop's thread
 
     def _start(self) -> None:
+        if self._cluster.bounds:
+            self._beside = _beside.setdefault(self._cluster, self._beside)
+        self._beside.add(self)
         self._task = self._loop.create_task(self._run(), name=f"watch {self._kind.plural}")
         self._task.add_done_callback(self._ended)
 
@@ -106,6 +119,7 @@ class Watch:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._gone.set()
+        self._beside.discard(self)
         if task.cancelled() or not threading.main_thread().is_alive():
             return  # it was stopped, or the process is ending under it
         if error := task.exception():
@@ -191,11 +205,14 @@ class Watch:
 
     def _tell(self, event: str, obj: Object) -> tuple[str, str]:
         key = (_text(obj, "metadata", "namespace"), _text(obj, "metadata", "name"))
+        uid = _text(obj, "metadata", "uid")
+        if any(len(repr(_at(obj, "metadata", mark))) > NAME_LIMIT for mark in MARKS):
+            raise ApiError(f"a name is longer than {NAME_LIMIT} characters")
         if event == "DELETED":
             self._known.pop(key, None)
+        elif key in self._known or sum(each.remembered for each in self._beside) < OBJECTS_LIMIT:
+            self._known[key] = uid
         else:
-            self._known[key] = _text(obj, "metadata", "uid")
-        if len(self._known) > OBJECTS_LIMIT:
             raise ApiError(f"more than {OBJECTS_LIMIT} objects")
         if not self._stopped.is_set():
             kind = {"apiVersion": self._kind.api_version, "kind": self._kind.name}
@@ -204,6 +221,11 @@ class Watch:
             except Exception:  # noqa: BLE001  # nobody's handler may end everybody's watches
                 _log.exception("%s: what is told of %s raised", self._what, "/".join(key))
         return key
+
+    @property
+    def remembered(self) -> int:
+        """How many objects it knows by name."""
+        return len(self._known)
 
     @property
     def _what(self) -> str:
@@ -235,8 +257,13 @@ def _listed(page: Object) -> list[Object]:
     return items
 
 
-def _text(value: Any, *path: str) -> str:
-    """The text at this path; empty where there is none."""
+def _at(value: Any, *path: str) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return value
+
+
+def _text(value: Any, *path: str) -> str:
+    """The text at this path; empty where there is none."""
+    found = _at(value, *path)
+    return found if isinstance(found, str) else ""

@@ -20,6 +20,10 @@ class Trouble(StrEnum):
     """Something isn't ready yet; what is awaited wakes the tenant earlier."""
     HOST = "HostUnreachable"
     TENANT = "TenantUnreachable"
+    EXCESS = "TenantExcess"
+    """Its API server answers more than is read of one."""
+    HEAVY = "Heavy"
+    """Its API server answers much: the pass is run again where one such pass runs at a time."""
     CONFLICT = "Conflict"
     REFUSED = "Refused"
     """The host's API server said no: until a person or a right changes, of which nothing is heard."""
@@ -34,6 +38,8 @@ PAUSES: Final[dict[Trouble, tuple[float, float]]] = {
     Trouble.WAITING: (5.0, 60.0),
     Trouble.HOST: (0.5, 15.0),
     Trouble.TENANT: (300.0, 1800.0),  # the search for its API wakes it earlier
+    Trouble.EXCESS: (60.0, 1800.0),
+    Trouble.HEAVY: (0.05, 0.05),
     Trouble.CONFLICT: (0.5, 60.0),
     Trouble.REFUSED: (2.0, 60.0),
     Trouble.SPEC: (30.0, 600.0),
@@ -53,10 +59,14 @@ KINDS: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 )
 
 
+ENDS: Final = {"Deadline": Trouble.DEADLINE, "Heavy": Trouble.HEAVY}
+"""What a pass met that was ended, by the reason; else another run has the right to work."""
+
+
 def trouble(error: Exception) -> Trouble:
     """What kind of trouble an error is."""
     if isinstance(error, StoppedError):
-        return Trouble.DEADLINE if error.reason == "Deadline" else Trouble.STOPPED
+        return ENDS.get(error.reason, Trouble.STOPPED)
     if isinstance(error, ApiError) and (error.status in {0, 429} or error.status >= 500):
         return Trouble.HOST
     for kind, met in KINDS:

@@ -18,23 +18,25 @@ class Lanes:
 
     A tenant whose API takes connections and doesn't answer costs the others a place for
     `PROMPT_SECONDS` once; after that it waits with its like. Only where more than `BESIDE` for each
-    place are so at once do the next ones keep theirs.
+    place are so at once do the next ones keep theirs. Passes of tenants that answer much run one at a
+    time: what each has read, it holds until its end.
     """
 
     def __init__(self, workers: int) -> None:
         slow, beside = max(1, workers // 2), workers * BESIDE
-        self._threads = ThreadPoolExecutor(workers + slow + beside, thread_name_prefix="pass")
+        self._threads = ThreadPoolExecutor(workers + slow + beside + 1, thread_name_prefix="pass")
         self._prompt = asyncio.Semaphore(workers)
         self._slow = asyncio.Semaphore(slow)
         self._beside = asyncio.Semaphore(beside)
+        self._heavy = asyncio.Semaphore(1)
         self.running = 0
         """Passes that run now, overlong ones among them."""
         self.waiting = 0
         """Passes that are due and have no place."""
 
-    async def run(self, work: Callable[[], T], *, slow: bool = False) -> T:
+    async def run(self, work: Callable[[], T], *, slow: bool = False, heavy: bool = False) -> T:
         """What `work` returns or raises, done in a thread as soon as there is a place."""
-        place = self._slow if slow else self._prompt
+        place = self._heavy if heavy else self._slow if slow else self._prompt
         self.waiting += 1
         try:
             await place.acquire()
@@ -43,8 +45,8 @@ class Lanes:
         self.running += 1
         try:
             done = asyncio.get_running_loop().run_in_executor(self._threads, work)
-            await asyncio.wait({done}, timeout=None if slow else PROMPT_SECONDS)
-            if not done.done() and not self._beside.locked():
+            await asyncio.wait({done}, timeout=PROMPT_SECONDS if place is self._prompt else None)
+            if place is self._prompt and not done.done() and not self._beside.locked():
                 await self._beside.acquire()
                 place.release()
                 place = self._beside

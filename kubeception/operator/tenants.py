@@ -20,6 +20,7 @@ from kubeception.engine.report import Report
 from kubeception.engine.view import HostView
 from kubeception.errors import KubeceptionError, NotFoundError
 from kubeception.kube.client import Cluster
+from kubeception.kube.pace import Pace
 from kubeception.operator.backoff import Backoff, Trouble, trouble
 from kubeception.operator.lanes import PROMPT_SECONDS, Lanes
 from kubeception.operator.leadership import Leadership
@@ -30,6 +31,11 @@ SETTLE_SECONDS: Final = 0.03
 """Changes come in bunches: one pass for all that come this close together."""
 REACH_SECONDS: Final = 0.15
 """How long a pass waits for a tenant's API that is known to run; one that is found later wakes it."""
+LIGHT: Final = 4 << 20
+"""Octets of a tenant's answers, above which its passes run one at a time with others like that."""
+PASSES: Final = 0.5
+"""A second, that a tenant may have for long; each counts for one more with each `LIGHT` that was answered."""
+PASSES_AT_ONCE: Final = 60.0
 SPREAD: Final = 0.2
 """By which share the time between two passes over a quiet tenant varies."""
 
@@ -83,7 +89,8 @@ class Tenant:
         self._woken.set()
         self._due: float | None = None
         self._backoff = Backoff()
-        self._slow = False
+        self._slow = self._heavy = False
+        self._pace = Pace(PASSES, PASSES_AT_ONCE)
         self._engine: Engine | None = None
         self._passes = itertools.count(1)
         self._last: Trouble | None = None
@@ -121,7 +128,7 @@ class Tenant:
                 self._woken.clear()
                 self._due = self._loop.time() + self.held.left + 0.1
                 continue
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(max(SETTLE_SECONDS, self._pace.delay))
             self._woken.clear()
             pause = await self._pass()
             self._due = self._loop.time() + pause
@@ -136,11 +143,12 @@ class Tenant:
     async def _pass(self) -> float:
         """One pass; seconds until the next one unless something happens before."""
         extra: dict[str, Any] = {"cluster": self.title, "pass_id": next(self._passes)}
-        limit = Limit(self._may_write)
+        limit = Limit(self._may_write, octets=None if self._heavy else LIGHT)
         met, pause = None, 0.0
         report: Report | None = None
         try:
-            report = await self.desk.lanes.run(partial(self._step, limit), slow=self._slow)
+            work = partial(self._step, limit)
+            report = await self.desk.lanes.run(work, slow=self._slow, heavy=self._heavy)
             met, pause = self._judge(report)
             pause = pause if report.due is None else min(pause, report.due)
         except NotFoundError:
@@ -150,7 +158,8 @@ class Tenant:
             pause = self._backoff.pause(met)
             _tell(error, met, {**extra, "trouble": str(met), "retry_in": round(pause, 1)})
         seconds = limit.seconds
-        self._slow = seconds > PROMPT_SECONDS
+        self._slow, self._heavy = seconds > PROMPT_SECONDS, limit.octets > LIGHT
+        self._pace.spend(1 + limit.octets / LIGHT)
         self._last, self.seen = met, True
         self.desk.metrics.passed(self.key, report, met, seconds, limit.requests)
         if report is not None:
@@ -184,6 +193,8 @@ class Tenant:
         if report.failures:
             met = trouble(report.failures[0])
             return met, self._backoff.pause(met)
+        if report.excess:
+            return Trouble.EXCESS, self._backoff.pause(Trouble.EXCESS)
         quiet = self.desk.resync * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # spreads load
         if report.cluster.paused or (report.ready and report.again is None):
             self._backoff.reset()
@@ -307,7 +318,8 @@ def _essence(obj: Object) -> Any:
 
 def _tell(error: Exception, met: Trouble, extra: Mapping[str, Any]) -> None:
     if isinstance(error, KubeceptionError):
-        level = logging.INFO if met is Trouble.STOPPED else logging.WARNING
+        expected = met in (Trouble.STOPPED, Trouble.HEAVY)
+        level = logging.INFO if expected else logging.WARNING
         log.log(level, "%s", error.message, extra=extra)
     else:
         log.error("a pass broke off", exc_info=error, extra=extra)

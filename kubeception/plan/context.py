@@ -109,9 +109,12 @@ class PlanContext:
         """
         return manifest(f"components/{template}", {"ctx": self, **values})
 
-    def image(self, name: str) -> str:
-        """The image of `name`, a key of plan.versions.IMAGES, for the tenant's version."""
-        return image(name, self.spec.version)
+    def image(self, name: str, version: str = "") -> str:
+        """The image of `name`, a key of plan.versions.IMAGES, for the tenant's version or another one.
+
+        It bears a digest where the host takes none without. Raises SpecError where that isn't known.
+        """
+        return self.facts.host.images.pinned(image(name, version or self.spec.version))
 
     def labels(self, component: str) -> Mapping[str, str]:
         """The labels every host object of a component carries."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from kubeception.plan.images import Images
+
 Object = dict[str, Any]
 """A Kubernetes object as its API server returns it."""
 
@@ -63,6 +65,8 @@ class HostFacts:
     """Whether it serves DataVolumes (CDI)."""
     registry_mirror: str = ""
     """`host:port` of the registry nodes use as mirror (KEP-1755, hostFromClusterNetwork)."""
+    images: Images = field(default_factory=Images)
+    """Which images it may be made to pull, and their digests, where an operator is installed."""
     operator: bool = False
     """Whether an operator is installed, which needs rights of its own in tenants' namespaces."""
     above: tuple[Level, ...] = ()

@@ -162,6 +162,16 @@ def resolvers(ctx: PlanContext) -> Object:
     return {"dnsPolicy": "ClusterFirst" if networking.host_dns else "Default"}
 
 
+def require_image(ctx: PlanContext, pool: NodePool, reference: str | None, field: str) -> None:
+    """Raise SpecError where a pool names an image that its host's administrators don't allow."""
+    if reference and (problem := ctx.facts.host.images.refusal(reference)):
+        raise SpecError(
+            [f"{field}: {problem}"],
+            what=f"NodePool {pool.name}",
+            hint="An administrator of the host allows more: kubeception install --allow-image PREFIX",
+        )
+
+
 def require(ctx: PlanContext, pool: NodePool, guard: str, field: str = "") -> None:
     """Raise SpecError unless an administrator of the host has allowed such nodes, by a label of the namespace."""
     if ctx.permits(guard):

@@ -20,7 +20,6 @@ from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
 from kubeception.plan.site import problems, site_of
-from kubeception.plan.versions import image
 from kubeception.plan.way import forward
 from kubeception.providers import migration, volume
 from kubeception.providers.base import (
@@ -31,6 +30,7 @@ from kubeception.providers.base import (
     first_ipv6,
     marks,
     require,
+    require_image,
     resolvers,
 )
 
@@ -112,6 +112,8 @@ class KubeVirt(NodeProvider):
     def check(self, ctx: PlanContext, pool: NodePool) -> None:
         volume.check(ctx, pool)
         if site_of(pool) is None:
+            options = pool.spec.kubevirt or KubeVirtOptions()
+            require_image(ctx, pool, options.image, "spec.kubevirt.image")
             return
         require(ctx, pool, names.ALLOW_INFRA_CLUSTERS, "spec.kubevirt.infraKubeconfigSecretRef")
         if found := list(problems(ctx.spec, [pool])):
@@ -139,7 +141,7 @@ class KubeVirt(NodeProvider):
         if site:
             labels[names.SITE_LABEL] = site.name
         options = pool.spec.kubevirt or KubeVirtOptions()
-        disk = options.image or image("node-disk", ctx.version_of(pool))
+        disk = options.image or ctx.image("node-disk", ctx.version_of(pool))
         data = {"userdata": _on_disk(boot.on_systemd(way), options).cloud_config()}
         if options.network_data:
             data["networkdata"] = options.network_data

@@ -13,7 +13,6 @@ from kubeception.plan.bootstrap import Bootstrap
 from kubeception.plan.context import PlanContext
 from kubeception.plan.facts import Object
 from kubeception.plan.render import manifest
-from kubeception.plan.versions import image
 from kubeception.providers.base import (
     Machine,
     NodeProvider,
@@ -21,6 +20,7 @@ from kubeception.providers.base import (
     first_ipv6,
     marks,
     require,
+    require_image,
     resolvers,
 )
 
@@ -40,6 +40,7 @@ class PodProvider(NodeProvider):
 
     def check(self, ctx: PlanContext, pool: NodePool) -> None:
         require(ctx, pool, names.ALLOW_POD_NODES)
+        require_image(ctx, pool, pool.spec.pod.image if pool.spec.pod else None, "spec.pod.image")
 
     def takes(self, pool: NodePool) -> Amounts:
         options = pool.spec.pod or PodOptions()
@@ -70,7 +71,7 @@ class PodProvider(NodeProvider):
                 "namespace": ctx.nodes_namespace,
                 "labels": labels,
                 "spread": {names.CLUSTER_LABEL: ctx.id, names.POOL_LABEL: pool.name},
-                "image": options.image or image("node", ctx.version_of(pool)),
+                "image": options.image or ctx.image("node", ctx.version_of(pool)),
             },
         )
         pod["spec"] |= resolvers(ctx)

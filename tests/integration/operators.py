@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,9 @@ import yaml
 from tests.integration.servers import ApiServer, free_port
 
 T = TypeVar("T")
+
+PROGRAM = ("-m", "kubeception.operator")
+"""What Python is to run."""
 
 
 def until(look: Callable[[], T | None], seconds: float = 60, pause: float = 0.05) -> T:
@@ -34,7 +37,9 @@ def until(look: Callable[[], T | None], seconds: float = 60, pause: float = 0.05
 class Operator:
     """One process, with the rights of an installed operator. Its log is a file of JSON lines."""
 
-    def __init__(self, folder: Path, server: ApiServer, *flags: str) -> None:
+    def __init__(
+        self, folder: Path, server: ApiServer, *flags: str, program: Sequence[str] = PROGRAM
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.log = free_port(), folder / f"operator-{time.monotonic_ns()}.log"
         kubeconfig = folder / "kubeconfig.yaml"
@@ -42,8 +47,7 @@ class Operator:
         kubeconfig.write_text(yaml.safe_dump(server.operator_kubeconfig()))
         command = [
             sys.executable,
-            "-m",
-            "kubeception.operator",
+            *program,
             f"--kubeconfig={kubeconfig}",
             "--address=127.0.0.1",
             f"--port={self.port}",
@@ -74,6 +78,12 @@ class Operator:
         until(lambda: self.alive() and self.get("/readyz")[0] == 200)
         return self
 
+    def peak(self) -> int:
+        """MiB of memory that it has had at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) >> 10 if found else 0
+
     def leads(self) -> bool:
         return self.metric("kubeception_leader") == 1
 
@@ -95,9 +105,11 @@ class Operator:
 
 
 @contextmanager
-def operator(folder: Path, server: ApiServer, *flags: str) -> Iterator[Operator]:
+def operator(
+    folder: Path, server: ApiServer, *flags: str, program: Sequence[str] = PROGRAM
+) -> Iterator[Operator]:
     """A process that works, ended at the end; where the test fails, what it said last is shown."""
-    running = Operator(folder, server, *flags)
+    running = Operator(folder, server, *flags, program=program)
     try:
         yield running.ready()
     except BaseException:

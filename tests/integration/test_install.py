@@ -25,12 +25,15 @@ from kubeception.engine.install import (
 from kubeception.engine.reconcile import Engine
 from kubeception.errors import ApiError, KubeceptionError
 from kubeception.kube.client import Cluster, Object
+from kubeception.plan.images import of_release
+from kubeception.plan.versions import image
 from tests.integration.conftest import serve
 from tests.integration.servers import ApiServer
 
 GONE_SECONDS = 60
 REFUSED_SECONDS = 10
 """By then a change of rights and of policies is in force."""
+PROBE = "kc-probe"
 POLICIES = "ValidatingAdmissionPolicyBinding"
 
 
@@ -49,7 +52,7 @@ def admin(server: ApiServer) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: ARG001  # installed first
+def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # installed first
     """The host as the operator sees it, once its rights and the policies are in force."""
     with server.as_operator() as cluster:
         until_refused(lambda: cluster.list("Secret", "kube-system"))
@@ -58,6 +61,10 @@ def operator(server: ApiServer, admin: Cluster) -> Iterator[Cluster]:  # noqa: A
                 lambda obj=obj: cluster.apply(obj, dry_run=True),  # type: ignore[misc]
                 by="denied request",
             )
+        admin.apply(namespace(PROBE, **{names.CLUSTER_LABEL: "probe"}))
+        admin.apply(binding(PROBE))
+        good = naming((PROBE, PROBE), image("etcd"))["container"]
+        eventually(lambda: cluster.apply(good, dry_run=True))
         yield cluster
 
 
@@ -386,6 +393,92 @@ def test_no_service_of_a_tenants_namespace_means_anothers_address(
     for space in spaces(admin, tenant):
         assert admin.apply(service(space, ports=[{"port": 443}]), dry_run=True)
     assert admin.apply(service("default", **spec), dry_run=True), "elsewhere nobody minds"
+
+
+STRANGE = "evil.example/a:1"
+
+
+def naming(space: tuple[str, str], reference: str) -> dict[str, Object]:
+    """Objects of a tenant's namespaces, by where they name an image."""
+    own, nodes = space
+    labels = {"a": "b"}
+
+    def workload(**pod: Any) -> Object:
+        good = [{"name": "c", "image": image("etcd")}]
+        template = {"metadata": {"labels": labels}, "spec": {"containers": good, **pod}}
+        spec = {"selector": {"matchLabels": labels}, "template": template}
+        meta = {"name": "named", "namespace": own}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+    def machine(template: Object, **spec: Any) -> Object:
+        meta = {"name": "named", "namespace": nodes}
+        body = {"template": {"spec": {"domain": {}, **template}}, **spec}
+        return {
+            "apiVersion": "kubevirt.io/v1",
+            "kind": "VirtualMachine",
+            "metadata": meta,
+            "spec": body,
+        }
+
+    boot = {"firmware": {"kernelBoot": {"container": {"image": reference}}}}
+    volume = {"spec": {"source": {"registry": {"url": f"docker://{reference}"}}}}
+    return {
+        "container": workload(containers=[{"name": "c", "image": reference}]),
+        "init container": workload(initContainers=[{"name": "i", "image": reference}]),
+        "disk": machine({"volumes": [{"name": "d", "containerDisk": {"image": reference}}]}),
+        "kernel": machine({"domain": boot}),
+        "root disk": machine({}, dataVolumeTemplates=[volume]),
+    }
+
+
+@pytest.mark.attack("A21", control="within")
+def test_of_images_that_nobody_allowed_nothing_is_made_in_namespaces_of_tenants(
+    admin: Cluster,
+    operator: Cluster,
+    tenant: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    serve(admin, "virtualmachines", "VirtualMachine")
+    here, refusal = spaces(admin, tenant), "no administrator allowed"
+    asked = naming(here, STRANGE)
+    record_property("cases", len(asked))
+    for obj in asked.values():
+        until_refused(lambda obj=obj: operator.apply(obj, dry_run=True), refusal)  # type: ignore[misc]
+    for obj in naming(here, image("node-disk")).values():
+        assert operator.apply(obj, dry_run=True)
+
+    install_operator(admin, Options(allowed=("evil.example",)))
+    assert chosen(admin, None, None).allowed == ("evil.example",), "it stays as it is"
+    for obj in asked.values():
+        eventually(lambda obj=obj: operator.apply(obj, dry_run=True))  # type: ignore[misc]
+    there = operator.apply(asked["disk"])
+
+    install_operator(admin, Options())
+    until_refused(lambda: operator.apply(asked["container"], dry_run=True), refusal)
+    there["metadata"] = {"name": "named", "namespace": here[1], "labels": {"x": "y"}}
+    assert operator.apply(there), "what was there can be worked with"
+    admin.delete("VirtualMachine", "named", here[1])
+
+
+def test_where_there_are_digests_no_image_goes_without(
+    admin: Cluster, operator: Cluster, tenant: str
+) -> None:
+    here, sha = spaces(admin, tenant), f"sha256:{'0' * 64}"
+    pins = tuple(f"{reference}@{sha}" for reference in of_release())
+    install_operator(admin, Options(digests=pins))
+    tagged = naming(here, image("etcd"))["container"]
+    until_refused(lambda: operator.apply(tagged, dry_run=True), "images without a digest")
+    pinned = naming(here, f"{image('etcd')}@{sha}")["container"]
+    pinned["spec"]["template"]["spec"]["containers"][0]["name"] = "c"
+    assert operator.apply(pinned, dry_run=True)
+    with Engine(operator, "default", tenant) as engine:
+        assert engine.step().failures == []
+    etcd = admin.get("StatefulSet", "etcd", here[0])
+    assert etcd
+    assert etcd["spec"]["template"]["spec"]["containers"][0]["image"] == f"{image('etcd')}@{sha}"
+    install_operator(admin, Options())
+    with Engine(operator, "default", tenant) as engine:
+        eventually(lambda: not engine.step().failures)
 
 
 def eventually(do: Callable[[], object], tries: int = 100) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from kubeception.kube import door, watch
+from kubeception.kube import door, stream, watch
+from kubeception.kube.bounds import UNTRUSTED
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
 from tests.integration.servers import TOKEN, ApiServer, certificate
@@ -422,6 +423,14 @@ HARM: dict[str, tuple[Answer, str]] = {
     "an event with a huge number": (one_event(b"1" * 100_000 + b"\n"), "not JSON"),
     "an event that is a list": (one_event(b"[]\n"), "not a JSON object"),
     "an event without an object": (one_event(b'{"type": "ADDED"}\n'), "an error instead"),
+    "a name without end": (one_event(event("x" * 300)), "a name is longer than 255"),
+    "a version that is an object": (
+        one_event(
+            b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": [%s]}}}\n'
+            % (b"1," * 300 + b"1")
+        ),
+        "a name is longer than 255",
+    ),
     "words for the log": (
         one_event(b'{"type": "ERROR", "object": {"message": "\\u001b[2J"}}\n'),
         r"'\x1b[2J'",
@@ -481,6 +490,24 @@ def test_who_talks_without_end_leaves_others_their_turn(
         host.apply(config_map(namespace, "a"))
         heard.expect(("ADDED", "a"))
         assert time.monotonic() - begun < 2
+
+
+def test_all_watches_on_one_who_is_not_trusted_have_one_pace_and_one_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(stream, "UNTRUSTED_BURST", 1 << 16)
+    monkeypatch.setattr(stream, "UNTRUSTED_PACE", 1 << 16)
+    monkeypatch.setattr(watch, "OBJECTS_LIMIT", 300)
+    counted = [Counting() for _ in range(4)]
+    with talker(tmp_path, then(listed(), flood)) as cluster, ExitStack() as stack:
+        cluster.bounds = UNTRUSTED
+        for heard in counted:
+            stack.enter_context(watching(cluster, "n", heard))
+        time.sleep(2)
+    octets = sum(heard.told for heard in counted) * len(event("e1", data="x" * 100))
+    assert 0 < octets < 3 * (1 << 16) + 4 * stream.CHUNK
+    assert "more than 300 objects" in caplog.text
 
 
 class Counting:

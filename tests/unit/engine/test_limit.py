@@ -30,3 +30,14 @@ def test_who_may_not_write_may_still_look() -> None:
         with pytest.raises(StoppedError) as raised:
             limit(method)
         assert raised.value.reason == "LeaseLost"
+
+
+def test_a_pass_ends_where_its_tenant_answers_more_than_it_has_room_for() -> None:
+    limit = Limit(octets=2 << 20)
+    limit.answered(1 << 20)
+    limit.answered(1 << 20)
+    with pytest.raises(StoppedError, match="more than 2 MiB") as raised:
+        limit.answered(1)
+    assert raised.value.reason == "Heavy"
+    assert limit.octets == (2 << 20) + 1
+    Limit().answered(1 << 40)

@@ -8,6 +8,7 @@ def test_every_error_has_its_kind() -> None:
         for error in (
             StoppedError("", reason="Deadline"),
             StoppedError("", reason="LeaseLost"),
+            StoppedError("", reason="Heavy"),
             ConflictError(""),
             SpecError([]),
             ApiError("", status=0),
@@ -16,7 +17,7 @@ def test_every_error_has_its_kind() -> None:
             ZeroDivisionError(),
         )
     }
-    assert found == set(Trouble) - {Trouble.WAITING, Trouble.TENANT}
+    assert found == set(Trouble) - {Trouble.WAITING, Trouble.TENANT, Trouble.EXCESS}
 
 
 def test_a_busy_host_is_not_a_refusal() -> None:

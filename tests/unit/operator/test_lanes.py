@@ -84,6 +84,26 @@ def test_a_slow_tenant_waits_with_its_like_and_not_with_the_others() -> None:
     asyncio.run(run())
 
 
+def test_passes_that_hold_much_run_one_at_a_time_and_nobody_else_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "PROMPT_SECONDS", 0.01)
+    free = threading.Event()
+
+    async def run() -> None:
+        pool = Lanes(1)
+        heavy = [asyncio.create_task(pool.run(partial(free.wait, 10), heavy=True)) for _ in "abc"]
+        await asyncio.sleep(0.1)
+        assert (pool.running, pool.waiting) == (1, 2)
+        await asyncio.wait_for(pool.run(int), 5)
+        await asyncio.wait_for(pool.run(int, slow=True), 5)
+        free.set()
+        await asyncio.gather(*heavy)
+        assert (pool.running, pool.waiting) == (0, 0)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()], ids=["error", "exit"])
 def test_what_a_pass_raises_is_raised(error: BaseException) -> None:
     def fail() -> None:
