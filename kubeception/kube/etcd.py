@@ -42,8 +42,12 @@ class Etcd:
     def fill(self) -> Fill:
         """How full it is now."""
         found = self._cluster.call("/v3/maintenance/status", {}, "reading its status")
-        sizes = (_number(found, key) for key in ("dbSize", "dbSizeInUse", "dbSizeQuota"))
-        return Fill(*sizes, _number(found.get("header") or {}, "revision"))
+        return Fill(
+            _number(found, "dbSize"),
+            _number(found, "dbSizeInUse"),
+            _number(found, "dbSizeQuota"),
+            _number(found.get("header") or {}, "revision"),
+        )
 
     def compact(self, revision: int) -> None:
         """Forget what was before a revision, and return when that is done."""
