@@ -10,8 +10,9 @@ from kubeception.api.reasons import Reason
 from kubeception.components import admission, authentication, members
 from kubeception.components.base import Awaited, Component, Readiness, deployment_ready
 from kubeception.components.encryption import order, secret
+from kubeception.plan import inflight
 from kubeception.plan.context import PlanContext
-from kubeception.plan.edit import restart_on_change, set_args
+from kubeception.plan.edit import container, restart_on_change, set_args
 from kubeception.plan.encryption import FIRST
 from kubeception.plan.endpoint import API_PORT, ETCD_SERVICE, TUNNEL_PORT, cluster_ip
 from kubeception.plan.facts import Key, Object
@@ -71,6 +72,11 @@ class ControlPlane(Component):
         if ctx.network.dual:
             mask = {"node-cidr-mask-size-ipv6": str(NODE_PREFIX6)}
             set_args(deployment, "kube-controller-manager", mask)
+        api_server, replicas = (
+            container(deployment, "kube-apiserver"),
+            deployment["spec"]["replicas"],
+        )
+        set_args(deployment, "kube-apiserver", inflight.limits(api_server, replicas))
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
         if order(ctx) != (FIRST,):

@@ -131,7 +131,7 @@ class World:
         path = container(found, "etcd")["readinessProbe"]["httpGet"]["path"]
         try:
             with urlopen(f"http://127.0.0.1:{self.metrics}{path}", timeout=10) as answer:
-                ready = answer.status == 200
+                ready = bool(answer.status == 200)
         except HTTPError:
             ready = False
         template = found["spec"]["template"]

@@ -68,6 +68,20 @@ def test_flags_of_the_spec_are_added() -> None:
     assert (found["event-ttl"], found["v"]) == ("30m", "4")
 
 
+def test_how_many_requests_at_once_is_what_the_spec_says_or_follows_from_memory() -> None:
+    """The sum is what API Priority and Fairness shares out; one that is set leaves the other."""
+    own = flags(plan())
+    assert (own["max-requests-inflight"], own["max-mutating-requests-inflight"]) == ("228", "113")
+    spec = {"controlPlane": {"apiServer": {"extraArgs": {"max-requests-inflight": "7"}}}}
+    set_by_hand = flags(plan(spec))
+    assert set_by_hand["max-requests-inflight"] == "7"
+    assert set_by_hand["max-mutating-requests-inflight"] == "113"
+
+
+def test_with_one_api_server_nobody_is_asked_to_connect_anew() -> None:
+    assert "goaway-chance" not in flags(plan())
+
+
 def test_audit_goes_to_the_log_when_asked_for() -> None:
     assert not any(flag.startswith("audit") for flag in flags(plan()))
     ctx = plan({"controlPlane": {"audit": {"level": "Metadata"}}})

@@ -13,42 +13,42 @@ def test_many_small_values_weigh_what_they_take() -> None:
 
 def test_a_pass_has_so_much_and_what_is_refused_takes_nothing_of_it() -> None:
     meter = Meter(BOUNDS, "tenant cluster acme")
-    meter.answered("nodes", 2 << 20)
+    meter.answered("reading nodes", 2 << 20)
     with pytest.raises(ExcessError) as raised:
-        meter.answered("pods in default", 2 << 20)
+        meter.answered("reading pods in default", 2 << 20)
     assert raised.value.message == (
         "tenant cluster acme: reading pods in default: with this answer there are 4.0 MiB; "
         "all answers of a pass may have 3.0 MiB"
     )
-    meter.answered("nodes", 1 << 20)
+    meter.answered("reading nodes", 1 << 20)
 
 
 def test_a_pass_has_so_much_time_and_no_answer_more_than_its_share() -> None:
     meter = Meter(BOUNDS, "tenant cluster acme")
-    assert meter.left("nodes") == 2
+    assert meter.left("reading nodes") == 2
     meter.took(4)
-    assert meter.left("nodes") == 1
+    assert meter.left("reading nodes") == 1
     meter.took(1.5)
     said = "acme: reading nodes: requests took 6 s; all those of a pass may take 5 s"
     with pytest.raises(ExcessError, match=said):
-        meter.left("nodes")
+        meter.left("reading nodes")
 
 
 def test_where_answers_are_too_much_again_and_again_nothing_more_is_asked_for() -> None:
     meter, first = Meter(BOUNDS, "tenant cluster acme"), ExcessError("the first")
     meter.exceeded(first)
-    assert meter.left("nodes") == 2
+    assert meter.left("reading nodes") == 2
     meter.exceeded(ExcessError("another"))
     with pytest.raises(ExcessError, match="the first"):
-        meter.left("nodes")
+        meter.left("reading nodes")
 
 
 @pytest.mark.parametrize(("pages", "objects"), [(2, 1000), (2, 0), (1, 1500)])
 def test_a_list_has_an_end_whatever_is_on_its_pages(pages: int, objects: int) -> None:
     meter = Meter(BOUNDS, "tenant cluster acme")
-    meter.paged("pods", 1, 500, 500)
+    meter.paged("reading pods", 1, 500, 500)
     with pytest.raises(ExcessError, match=f"{objects} objects in {pages} pages, and more to come"):
-        meter.paged("pods", pages, 500, objects)
+        meter.paged("reading pods", pages, 500, objects)
 
 
 def test_what_a_pass_may_hold_fits_into_the_operators_memory() -> None:
