@@ -31,17 +31,17 @@ COORDINATION: Final = "coordination.k8s.io"
 MIGRATIONS: Final = "virtualmachineinstancemigrations"
 
 OPERATOR_RULES: Final[tuple[Rule, ...]] = (
-    rule(("tenantclusters", "nodepools"), (*READ, "patch"), group=names.GROUP),
+    rule(("tenantclusters",), (*READ, "patch"), group=names.GROUP),
+    rule(("nodepools",), (*WATCH, "patch", "delete"), group=names.GROUP),
     rule(("tenantclusters/status", "nodepools/status"), ("patch",), group=names.GROUP),
-    rule(("nodepools",), ("delete",), group=names.GROUP),
     rule(("namespaces",), (*READ, *WRITE)),
     rule(("rolebindings",), (*READ, *WRITE), group=RBAC),
     rule(("clusterroles",), ("bind",), group=RBAC, only=(names.TENANT_ROLE, names.STORAGE)),
     rule(("leases",), READ, group=COORDINATION),
     rule(("events",), ("create", "get", "patch")),
-    rule(("nodes", "persistentvolumes"), WATCH),
-    rule(("storageclasses",), WATCH, group="storage.k8s.io"),
-    rule(("servicecidrs",), WATCH, group="networking.k8s.io"),
+    rule(("nodes", "persistentvolumes"), ("list",)),
+    rule(("storageclasses",), ("list",), group="storage.k8s.io"),
+    rule(("servicecidrs",), ("list",), group="networking.k8s.io"),
     *(
         rule(kinds, WATCH, group=group)
         for group, kinds in (
@@ -59,30 +59,23 @@ sees only those in tenants' namespaces.
 """
 
 TENANT_RULES: Final[tuple[Rule, ...]] = (
-    rule(
-        (
-            "configmaps",
-            "limitranges",
-            "persistentvolumeclaims",
-            "resourcequotas",
-            "secrets",
-            "serviceaccounts",
-            "services",
-        ),
-        (*READ, *WRITE),
-    ),
-    rule(("pods",), (*READ, "patch", "delete")),
+    rule(("configmaps", "secrets", "serviceaccounts"), (*WATCH, *WRITE)),
+    rule(("secrets",), ("get",)),
+    rule(("services", "resourcequotas"), WRITE),
+    rule(("limitranges",), ("create", "patch")),
+    rule(("persistentvolumeclaims",), ("list", "patch")),
+    rule(("pods",), (*WATCH, "patch", "delete")),
     rule(("pods/portforward",), ("get", "create")),
     rule(("events",), ("list",)),
-    rule(("deployments", "statefulsets"), (*READ, *WRITE), group="apps"),
-    rule(("networkpolicies",), (*READ, *WRITE), group="networking.k8s.io"),
-    rule(("endpointslices",), (*READ, *WRITE), group="discovery.k8s.io"),
-    rule(("virtualmachines",), (*READ, *WRITE), group="kubevirt.io"),
-    rule(("virtualmachineinstances",), (*READ, "patch"), group="kubevirt.io"),
-    rule((MIGRATIONS,), (*READ, "create", "patch"), group="kubevirt.io"),
+    rule(("deployments", "statefulsets"), WRITE, group="apps"),
+    rule(("networkpolicies",), WRITE, group="networking.k8s.io"),
+    rule(("endpointslices",), (*WATCH, *WRITE), group="discovery.k8s.io"),
+    rule(("virtualmachines",), WRITE, group="kubevirt.io"),
+    rule(("virtualmachineinstances",), ("patch",), group="kubevirt.io"),
+    rule((MIGRATIONS,), ("create", "patch"), group="kubevirt.io"),
     rule(("datavolumes",), ("get",), group="cdi.kubevirt.io"),
 )
-"""What it may do in a tenant's two namespaces."""
+"""What it may do in a tenant's two namespaces, beside reading what it reads everywhere."""
 
 STORAGE_RULES: Final[tuple[Rule, ...]] = (
     rule(("datavolumes",), ("get", "create", "delete"), group="cdi.kubevirt.io"),

@@ -20,6 +20,7 @@ from kubeception.engine.report import Report
 from kubeception.errors import ApiError
 from kubeception.kube.client import Cluster
 from kubeception.plan.edit import container
+from tests.integration.operators import until
 from tests.integration.rendered import Rendered
 from tests.integration.servers import api_server, binary, free_port, process
 from tests.integration.standins import Straight
@@ -184,6 +185,11 @@ class World:
             assert self.condition()[1] == "InProgress"
         pytest.fail("there is always room to be won")
 
+    def mended(self) -> bool:
+        """Whether another pass finds room."""
+        self.step()
+        return self.condition()[1] == "InProgress"
+
     def condition(self, name: str = "DatastoreReady") -> tuple[str, str, str]:
         found = self.host.get("TenantCluster", self.name, "default")
         assert found
@@ -259,8 +265,7 @@ def test_a_full_etcd_is_told_and_mended_once_objects_were_deleted(world: World) 
     size = world.size
     for found in tenant.list("ConfigMap", "stuff")[: written // 2]:
         assert tenant.delete("ConfigMap", found["metadata"]["name"], "stuff")
-    world.step()
-    assert world.condition()[1] == "InProgress"
+    until(world.mended, pause=1)  # pages that somebody still reads count as used
     assert "DatastoreMended" in world.events()
     assert world.size < size * 3 // 4
     assert world.defragmentations == before + 1
