@@ -93,7 +93,7 @@ POD_NODES: Final = rule(("pods",), ("create",))
 
 SYSTEM_RULES: Final[tuple[Rule, ...]] = (
     rule(("leases",), ("create",), group=COORDINATION),
-    rule(("leases",), ("update", "patch", "delete"), group=COORDINATION, only=(names.OPERATOR,)),
+    rule(("leases",), ("update", "delete"), group=COORDINATION, only=(names.OPERATOR,)),
     rule(("serviceaccounts",), ("get",), only=(names.OPERATOR,)),
     rule(("configmaps",), ("get",), only=(names.IMAGES,)),
 )
