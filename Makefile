@@ -46,7 +46,8 @@ clean: ## end the lab and remove what was made here; the parts stay cached
 ##@ Test
 
 test: packages lint type unit ## all tiers, the quickest first, without what is marked slow: this is what CI runs
-	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e
+	$(IN_LAB) $(ABREAST) tests/e2e/test_lab.py; $(BIN)/pytest --ignore tests/e2e/test_lab.py tests/e2e; \
+  $(BIN)/python -m tests.rbac_audit --lab $(LAB) "$$left"
 
 unit: venv ## no socket, no process: unit, property and golden tests
 	$(BIN)/pytest tests/unit tests/property tests/golden
