@@ -88,7 +88,7 @@ def test_both_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert len(list(read([log]))) == 2
     assert main([str(tmp_path)]) == 1
     said = capsys.readouterr().out
-    assert f"unused: {TENANT}: delete pods" in said
+    assert f"unused: {TENANT}: delete secrets" in said
     assert f"unused: {TENANT}: patch pods" not in said
     assert "denied: get x in all" in said
 
