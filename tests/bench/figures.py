@@ -3,11 +3,15 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+FINE = 0.1
+"""Below this two decimals say little."""
 
 
 @dataclass
@@ -23,17 +27,19 @@ class Figure:
     """The machine's load average over one minute beside each value."""
 
     def take(self, value: float) -> None:
-        """Add a value that was measured just now."""
-        self.values.append(round(value, 3))
+        """Add a value that was measured just now, and say it: a run that breaks off has its figures on the terminal."""
+        self.values.append(round(value, 3 if value >= FINE else 5))
         self.loads.append(round(os.getloadavg()[0], 2))
+        said = f"{self.title}: {_shown(value)} {self.unit}".rstrip()
+        print(f"{said} (load {self.loads[-1]})", file=sys.stderr)
 
     def row(self) -> tuple[str, ...]:
         """What the table shows."""
         values = sorted(self.values)
-        spread = f"{values[0]:.2f} to {values[-1]:.2f}" if len(values) > 1 else ""
+        spread = f"{_shown(values[0])} to {_shown(values[-1])}" if len(values) > 1 else ""
         load = f"{min(self.loads):.1f} to {max(self.loads):.1f}"
         goal = f"{self.goal:g}" if self.goal is not None else ""
-        middle = f"{median(values):.2f} {self.unit}"
+        middle = f"{_shown(median(values))} {self.unit}"
         return (self.title, middle, spread, str(len(values)), load, goal)
 
     def document(self) -> dict[str, Any]:
@@ -46,6 +52,10 @@ class Figure:
             "values": self.values,
             "loads": self.loads,
         }
+
+
+def _shown(value: float) -> str:
+    return f"{value:.2f}" if value >= FINE or not value else f"{value:.2g}"
 
 
 HEAD = ("figure", "median", "spread", "runs", "load average", "goal")
