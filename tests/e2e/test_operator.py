@@ -29,7 +29,7 @@ NAME = "e2e-operator"
 READY_SECONDS = 900
 OUTAGE_SECONDS = float(os.environ.get("KUBECEPTION_OUTAGE", "20"))
 """How long the host is without its API."""
-KILLS = 4
+KILLS = 3
 """Of one operation: a pod that is never left alone for as long as it takes to start gets nothing done."""
 SYSTEM = ("-n", names.SYSTEM_NAMESPACE)
 ASKED = f"""\
