@@ -147,6 +147,7 @@ class TestTheFirstHour:
         assert "1/1" in acme.run("list").stdout
         assert kept.removeprefix("node/") in acme.run("nodes", acme.name).stdout
 
+    @pytest.mark.slow
     def test_a_machine_whose_qemu_is_killed_is_another_node(self, acme: Tenant) -> None:
         (before,) = acme.nodes()
         os.kill(qemu_of(before), signal.SIGKILL)
