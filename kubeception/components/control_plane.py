@@ -72,11 +72,10 @@ class ControlPlane(Component):
         if ctx.network.dual:
             mask = {"node-cidr-mask-size-ipv6": str(NODE_PREFIX6)}
             set_args(deployment, "kube-controller-manager", mask)
-        api_server, replicas = (
-            container(deployment, "kube-apiserver"),
-            deployment["spec"]["replicas"],
+        at_once = inflight.limits(
+            container(deployment, "kube-apiserver"), deployment["spec"]["replicas"]
         )
-        set_args(deployment, "kube-apiserver", inflight.limits(api_server, replicas))
+        set_args(deployment, "kube-apiserver", at_once)
         set_args(deployment, "kube-apiserver", ctx.spec.control_plane.api_server.extra_args)
         tunnel = ctx.pki.leaf("konnectivity-server", "tunnel")
         if order(ctx) != (FIRST,):

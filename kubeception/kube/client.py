@@ -463,7 +463,7 @@ class Cluster:
         try:
             answer = self._patience(ask, read_seconds) if self._patience else ask()
             if self.bounds:
-                self._weigh(weight(answer), doing, meter)
+                self._weigh(weight(answer), doing, most, meter)
         except ExcessError as error:
             raise (meter.exceeded(error) if meter else error) from None
         finally:
@@ -471,9 +471,8 @@ class Cluster:
                 meter.took(time.monotonic() - began)
         return answer
 
-    def _weigh(self, octets: int, doing: str, meter: Meter | None) -> None:
+    def _weigh(self, octets: int, doing: str, most: int, meter: Meter | None) -> None:
         """Whether what one who isn't trusted answered may be parsed; ExcessError where it may not."""
-        most = self.bounds.answer if self.bounds else BODY_LIMIT
         if self.told:
             self.told(min(octets, most))
         if octets > most:

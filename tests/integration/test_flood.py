@@ -16,6 +16,7 @@ from kubeception.engine.install import install_operator
 from kubeception.errors import ApiError, ExcessError, NotFoundError
 from kubeception.kube.bounds import UNTRUSTED
 from kubeception.kube.client import Cluster, Object
+from kubeception.plan.kubeconfig import kubeconfig
 from tests.integration import hostile
 from tests.integration.hostile import PORT, Harm, Hostile, apart
 from tests.integration.operators import Operator, operator, until
@@ -33,17 +34,14 @@ def client(folder: Path, harm: Harm) -> Iterator[Cluster]:
     authority = certificate(folder, ALONE)
     keys = ("serving.crt", "serving.key")
     data = {key: b64encode((folder / key).read_bytes()).decode() for key in keys}
-    cluster = {
-        "server": f"https://{ALONE}:{PORT}",
-        "tls-server-name": "localhost",
-        "certificate-authority-data": b64encode(authority).decode(),
-    }
-    config = {
-        "current-context": "x",
-        "clusters": [{"name": "x", "cluster": cluster}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        "users": [{"name": "x", "user": {"token": "t"}}],
-    }
+    config = kubeconfig(
+        name="x",
+        server=f"https://{ALONE}:{PORT}",
+        ca=authority,
+        user="x",
+        token="t",
+        tls_server_name="localhost",
+    )
     with (
         Hostile(ALONE, harm, {"data": data}),
         Cluster(config, "tenant cluster acme", connect_seconds=1.0, bounds=BOUNDS) as found,

@@ -31,7 +31,7 @@ from tests.integration.conftest import serve
 from tests.integration.servers import ApiServer
 
 GONE_SECONDS = 60
-REFUSED_SECONDS = 60
+REFUSED_SECONDS = 10
 """By then a change of rights and of policies is in force."""
 PROBE = "kc-probe"
 POLICIES = "ValidatingAdmissionPolicyBinding"

@@ -21,6 +21,7 @@ from kubeception.kube import door, stream, watch
 from kubeception.kube.bounds import UNTRUSTED
 from kubeception.kube.client import Cluster, Object
 from kubeception.kube.watch import Watch
+from kubeception.plan.kubeconfig import kubeconfig
 from tests.integration.servers import TOKEN, ApiServer, certificate
 
 PATIENCE_SECONDS = 10
@@ -265,16 +266,8 @@ def talker(
                 threading.Thread(target=serve, args=(plain,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
-    cluster = {
-        "server": f"https://127.0.0.1:{listener.getsockname()[1]}",
-        "certificate-authority-data": b64encode(authority).decode(),
-    }
-    config = {
-        "current-context": "x",
-        "clusters": [{"name": "x", "cluster": cluster}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        "users": [{"name": "x", "user": {"token": "t"}}],
-    }
+    server = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    config = kubeconfig(name="x", server=server, ca=authority, user="x", token="t")
     with closing(listener), Cluster(config, "tenant") as client:
         yield client
         listener.shutdown(socket.SHUT_RDWR)
