@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 import subprocess
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -98,15 +99,15 @@ def tenant(tmp_path_factory: pytest.TempPathFactory, etcd: str) -> Iterator[Tena
             f"--cluster-signing-key-file={key}",
         )
         with process(folder, *signer), server.cluster("tenant") as cluster:
-            for obj in Kubeadm().objects(ctx):
-                cluster.apply(obj)
             cluster.create(token_secret(TOKEN, NODE, "2036-01-01T00:00:00Z", {}))
             yield Tenant(ctx, server, cluster)
 
 
 @pytest.fixture
 def machine(tenant: Tenant, tmp_path: Path) -> Path:
-    """The root folder of a machine as ours boot."""
+    """The root folder of a machine as ours boot, to a tenant that lets it in whatever an earlier test took away."""
+    for obj in Kubeadm().objects(tenant.ctx):
+        tenant.cluster.apply(obj)
     files = node_bootstrap(tenant.ctx, POOL, NODE, TOKEN).files
     return tenant.booted(tmp_path / "ours", files)
 
@@ -155,18 +156,19 @@ def test_a_kubelet_gets_a_certificate_by_them_and_then_needs_its_token_no_more(
     tenant: Tenant, machine: Path
 ) -> None:
     certificate = machine / CERTIFICATE[1:]
-    while (
-        not certificate.exists()
-    ):  # without a runtime it ends after seconds, and systemd starts it again
-        with kubelet(machine) as has_come_to_its_runtime:
-            has_come_to_its_runtime()
+    came = time.monotonic()
+    while not certificate.exists():  # no runtime answers: it ends, and systemd starts it again
+        with kubelet(machine) as (running, _):
+            while not certificate.exists() and running.poll() is None:
+                assert time.monotonic() - came < 120, said_by_kubelet(machine)
+                time.sleep(0.1)
     assert (machine / "etc/kubernetes/kubelet.conf").exists()
     requests = tenant.cluster.list("CertificateSigningRequest")
     (user,) = {request["spec"]["username"] for request in requests}
     assert user == "system:bootstrap:abcdef"
     # What the units of the machine do then; and it starts again.
     (machine / BOOTSTRAP[1:]).unlink()
-    with kubelet(machine) as has_come_to_its_runtime:
+    with kubelet(machine) as (_, has_come_to_its_runtime):
         has_come_to_its_runtime()
     assert len(tenant.cluster.list("CertificateSigningRequest")) == len(requests)
 
@@ -176,17 +178,17 @@ def test_its_kubeconfig_names_the_certificate_before_there_is_one(
 ) -> None:
     """So the end of the token is the certificate, not that file."""
     tenant.cluster.delete("ClusterRoleBinding", "kubeadm:node-autoapprove-bootstrap")
-    with kubelet(machine) as has_come_to_its_runtime:
+    with kubelet(machine) as (_, has_come_to_its_runtime):
         has_come_to_its_runtime()
         until((machine / "etc/kubernetes/kubelet.conf").exists, 60)
         assert not (machine / CERTIFICATE[1:]).exists()
 
 
 @contextmanager
-def kubelet(root: Path) -> Iterator[Callable[[], None]]:
+def kubelet(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
     """A kubelet with the files below `root`, whose container runtime takes calls and answers none: no pod is run.
 
-    What is yielded waits until it calls that, with its flags, configuration and credentials behind it.
+    With it comes what waits until it calls that, with its flags, configuration and credentials behind it.
     """
     config, flags = root / CONFIG, (root / FLAGS).read_text()
     runtime = root / "containerd.sock"
@@ -214,7 +216,11 @@ def kubelet(root: Path) -> Iterator[Callable[[], None]]:
             try:
                 listening.accept()[0].close()
             except TimeoutError:
-                pytest.fail((root / "kubelet.log").read_text()[-3000:])
+                pytest.fail(said_by_kubelet(root))
 
-        with process(root, *argv):
-            yield called
+        with process(root, *argv) as running:
+            yield running, called
+
+
+def said_by_kubelet(root: Path) -> str:
+    return (root / "kubelet.log").read_text()[-3000:]
