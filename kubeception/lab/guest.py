@@ -62,6 +62,7 @@ WANTED = {
         "kubelet.service",
         "late.timer",
         "network-facts.path",
+        "seed.service",
         "systemd-networkd.service",
     ),
     "late.target": (
@@ -75,6 +76,36 @@ WANTED = {
 """Target → all units it starts: what Debian would start besides costs an emulated processor half a minute."""
 MASKED = ("systemd-networkd-persistent-storage.service", "systemd-udev-load-credentials.service")
 """Units that others want, for what no node has: network state and device rules from before it was one."""
+RULES = (
+    "60-autosuspend",
+    "60-cdrom_id",
+    "60-drm",
+    "60-evdev",
+    "60-fido-id",
+    "60-infiniband",
+    "60-input-id",
+    "60-persistent-alsa",
+    "60-persistent-input",
+    "60-persistent-storage-mtd",
+    "60-persistent-storage-tape",
+    "60-persistent-v4l",
+    "60-sensor",
+    "64-btrfs",
+    "66-azure-ephemeral",
+    "70-camera",
+    "70-joystick",
+    "70-mouse",
+    "70-power-switch",
+    "70-touchpad",
+    "70-uaccess",
+    "71-seat",
+    "73-seat-late",
+    "75-probe_mtd",
+    "78-sound-card",
+    "90-iocost",
+    "96-e2scrub",
+)
+"""Rules of udev for what no virtual machine has: it reads all it has before it looks at the first device."""
 
 
 def overlay() -> tuple[Entry, ...]:
@@ -89,7 +120,9 @@ def overlay() -> tuple[Entry, ...]:
         for unit in units
     )
     masked = (Entry(f"etc/systemd/system/{unit}", link="/dev/null") for unit in MASKED)
-    return (*texts, *wanted, *masked)
+    rules = (Entry(f"etc/udev/rules.d/{name}.rules", link="/dev/null") for name in RULES)
+    folder = Entry("etc/kubernetes/manifests")  # without it kubelet says so three times a minute
+    return (*texts, *wanted, *masked, *rules, folder)
 
 
 def pod() -> tuple[Entry, ...]:
