@@ -46,6 +46,8 @@ TIMEOUTS: Final = {
     "tlsBootstrap": "10m0s",
 }
 """An emulated processor takes minutes for what kubeadm expects in seconds."""
+READINESS: Final = {"periodSeconds": 10}
+"""kubeadm has three servers asked each second, over TLS, and kube-apiserver asks etcd each time."""
 
 
 def cluster_configuration(ctx: PlanContext) -> Object:
@@ -70,7 +72,7 @@ def machine_bootstrap(
     """How a machine makes the cluster or, with a token for that, becomes part of the control plane there is."""
     own = own_address(ctx, member)
     shared = ctx.endpoint.cluster_ip if ctx.endpoint else ""
-    files = [*_keys(ctx), *_configuration(ctx)]
+    files = [*_keys(ctx), *_configuration(ctx), *_patches()]
     if token:
         boot = kubeadm_bootstrap(ctx, pool, member.name, token)
         files += [file for file in boot.files if file.path != JOIN]
@@ -144,6 +146,13 @@ def _configuration(ctx: PlanContext) -> Iterator[File]:
     if _audited(ctx):
         policy = ctx.manifest("control-plane/audit-policy.yaml.j2")
         yield File(f"{FOLDER}/audit-policy.yaml", document(policy))
+
+
+def _patches() -> Iterator[File]:
+    """What is changed of the static pods that kubeadm writes."""
+    for name in ("etcd", "kube-apiserver", "kube-scheduler"):
+        change = {"spec": {"containers": [{"name": name, "readinessProbe": READINESS}]}}
+        yield File(f"{PATCHES}/{name}0+strategic.json", json.dumps(change))
 
 
 def _audited(ctx: PlanContext) -> bool:

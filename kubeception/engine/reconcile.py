@@ -66,6 +66,8 @@ RECOUNT_SECONDS: Final = 60.0
 """How often who is in a budgeted tenant is looked at: of the budgets above, and of others' use, nothing is heard."""
 UNPLACED: Final = "spec.nodeName=,status.phase=Pending"
 """Pods that may ask for another node."""
+MAKING_SECONDS: Final = 5.0
+"""Between two looks whether kubeadm is done with a control plane in a machine: its Node says so by a label."""
 REACH_SECONDS: Final = 2.0
 """How long a pass waits for the API server of a control plane that is ready."""
 
@@ -289,6 +291,9 @@ class Pass:
             self._entered[found] = tenant
             self._others.append(tenant)
         try:
+            if self._makes_itself(ctx, tenant):
+                self.report.look_again(MAKING_SECONDS)
+                return ctx
             objects = observe.observe_tenant(tenant)
             if budget.counts(ctx.cluster, ctx.facts.host):
                 self._count(found, tenant)
@@ -301,6 +306,21 @@ class Pass:
         self.engine.changes.saw(found, facts.tenant_objects.values())
         self.engine.changes.watch_all(found, TENANT_WATCHED)
         return replace(ctx, facts=facts)
+
+    def _makes_itself(self, ctx: PlanContext, tenant: Cluster) -> bool:
+        """Whether kubeadm is still at work in the first machine: whatever is asked of it meanwhile delays it."""
+        if not ctx.spec.control_plane.in_machines:
+            return False
+        made = [member for member in control_plane.members(ctx) if member.made]
+        if not made or any(member.joined for member in made):
+            return False
+        try:
+            nodes = [tenant.get("Node", member.name) for member in made]
+        except ApiError as error:
+            if error.status == 403:  # the rights of its administrators come with its first start
+                return True
+            raise
+        return not any(node and control_plane.is_marked(node) for node in nodes)
 
     def _count(self, place: Cluster, tenant: Cluster) -> None:
         """How many clusters are in the tenant, for budgets that depend on it; heard of when that changes."""
