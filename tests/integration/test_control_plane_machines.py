@@ -20,6 +20,7 @@ from kubeception import names
 from kubeception.components.kubeadm import Kubeadm
 from kubeception.components.machines import INIT, PKI, machine_bootstrap
 from kubeception.engine.link import answers
+from kubeception.engine.reconcile import MAKING_SECONDS
 from kubeception.kube.client import Cluster
 from kubeception.plan.bootstrap import JOIN, token_secret
 from kubeception.plan.control_plane import ROLE, api_server_of, members, pool_of
@@ -112,6 +113,18 @@ def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(
     assert endpoints(world, "kube-apiserver") == ["10.244.0.9", "10.244.0.10", "10.244.0.11"]
     assert report.nodes_ready == report.nodes_wanted == 0
     assert world.step().writes == 0
+
+
+def test_nothing_is_asked_of_a_cluster_that_kubeadm_still_makes(world: World) -> None:
+    world.step(2)
+    (first,) = world.vms()
+    world.boot(first, "10.244.0.9")
+    world.join(first)
+    report = world.step(2)
+    assert not report.api_answers
+    assert report.again == MAKING_SECONDS
+    serve_from(world, first)
+    assert world.step().api_answers
 
 
 def use(world: World, hard: int, used: int) -> None:
