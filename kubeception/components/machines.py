@@ -48,6 +48,8 @@ TIMEOUTS: Final = {
 """An emulated processor takes minutes for what kubeadm expects in seconds."""
 READINESS: Final = {"periodSeconds": 10}
 """kubeadm has three servers asked each second, over TLS, and kube-apiserver asks etcd each time."""
+LIVENESS: Final = {"failureThreshold": 30}
+"""Five minutes without an answer, not kubeadm's eighty seconds: an emulated processor takes three for a restart."""
 
 
 def cluster_configuration(ctx: PlanContext) -> Object:
@@ -150,8 +152,11 @@ def _configuration(ctx: PlanContext) -> Iterator[File]:
 
 def _patches() -> Iterator[File]:
     """What is changed of the static pods that kubeadm writes."""
-    for name in ("etcd", "kube-apiserver", "kube-scheduler"):
-        change = {"spec": {"containers": [{"name": name, "readinessProbe": READINESS}]}}
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        container: dict[str, Any] = {"name": name, "livenessProbe": LIVENESS}
+        if name != "kube-controller-manager":
+            container["readinessProbe"] = READINESS
+        change = {"spec": {"containers": [container]}}
         yield File(f"{PATCHES}/{name}0+strategic.json", json.dumps(change))
 
 

@@ -426,6 +426,7 @@ class Machines:
             and self._permitted(pool)
             and self.tenant is not None
             and self.ctx.endpoint is not None
+            and control_plane.begun(self.ctx)
         ):
             for _ in range(plan.add):
                 if short := self._short(pool) or self._add(pool, self.tenant):

@@ -309,10 +309,8 @@ class Pass:
 
     def _makes_itself(self, ctx: PlanContext, tenant: Cluster) -> bool:
         """Whether kubeadm is still at work in the first machine: whatever is asked of it meanwhile delays it."""
-        if not ctx.spec.control_plane.in_machines:
-            return False
         made = [member for member in control_plane.members(ctx) if member.made]
-        if not made or any(member.joined for member in made):
+        if control_plane.begun(ctx) or not made:
             return False
         try:
             nodes = [tenant.get("Node", member.name) for member in made]

@@ -79,6 +79,11 @@ def members(ctx: "PlanContext") -> list[Member]:
     return [_member(ctx, index) for index in range(ctx.spec.control_plane.replicas)]
 
 
+def begun(ctx: "PlanContext") -> bool:
+    """Whether there is a cluster that machines could join: one in machines begins with its first member."""
+    return not ctx.spec.control_plane.in_machines or any(each.joined for each in members(ctx))
+
+
 def is_marked(node: Object) -> bool:
     """Whether kubeadm has made a node part of the control plane; its kubelet has registered it long before."""
     return ROLE in node["metadata"].get("labels", {})

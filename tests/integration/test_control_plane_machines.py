@@ -127,6 +127,20 @@ def test_nothing_is_asked_of_a_cluster_that_kubeadm_still_makes(world: World) ->
     assert world.step().api_answers
 
 
+def test_workers_come_when_there_is_a_member_to_join(world: World) -> None:
+    world.scale(1)
+    world.step(2)
+    (first,) = world.vms()
+    world.boot(first, "10.244.0.9")
+    world.join(first)
+    world.tenant.patch("Node", first, {"metadata": {"labels": {ROLE: ""}}})
+    assert world.step(2).api_answers
+    assert world.vms() == [first], "its API server is not ready yet"
+    serve_from(world, first)
+    world.step(3)
+    assert [vm for vm in world.vms() if vm.startswith(world.pool)]
+
+
 def use(world: World, hard: int, used: int) -> None:
     """The host's administrators have a quota of machines of their own, and it is used so far."""
     key = "count/virtualmachines.kubevirt.io"
