@@ -232,6 +232,8 @@ class Pass:
         """By client, itself as this pass uses it: the measure of what is read is one for all of the pass."""
         self._place: Cluster | None = None
         """The tenant as its watches know it."""
+        self._making = False
+        """Whether kubeadm was found at work: it is asked once in a pass."""
 
     def run(self) -> Report:
         """All that can be done now."""
@@ -279,7 +281,7 @@ class Pass:
 
     def _enter(self, ctx: PlanContext) -> PlanContext:
         """The context with what is in the tenant, if its API server answers."""
-        if self.tenant is not None or self.report.excess:
+        if self.tenant is not None or self.report.excess or self._making:
             return ctx
         runs = self.report.ok("control-plane")
         found = self.engine.link.wait(ctx, self.patience, runs=runs)
@@ -291,7 +293,8 @@ class Pass:
             self._entered[found] = tenant
             self._others.append(tenant)
         try:
-            if self._makes_itself(ctx, tenant):
+            self._making = self._makes_itself(ctx, tenant)
+            if self._making:
                 self.report.look_again(MAKING_SECONDS)
                 return ctx
             objects = observe.observe_tenant(tenant)
@@ -309,16 +312,16 @@ class Pass:
 
     def _makes_itself(self, ctx: PlanContext, tenant: Cluster) -> bool:
         """Whether kubeadm is still at work in the first machine: whatever is asked of it meanwhile delays it."""
-        made = [member for member in control_plane.members(ctx) if member.made]
-        if control_plane.begun(ctx) or not made:
+        if control_plane.begun(ctx):
             return False
+        made = [member.name for member in control_plane.members(ctx) if member.made]
         try:
-            nodes = [tenant.get("Node", member.name) for member in made]
+            nodes = [tenant.get("Node", name) for name in made]
         except ApiError as error:
             if error.status == 403:  # the rights of its administrators come with its first start
                 return True
             raise
-        return not any(node and control_plane.is_marked(node) for node in nodes)
+        return bool(made) and not any(node and control_plane.is_marked(node) for node in nodes)
 
     def _count(self, place: Cluster, tenant: Cluster) -> None:
         """How many clusters are in the tenant, for budgets that depend on it; heard of when that changes."""

@@ -78,12 +78,10 @@ MASKED = ("systemd-networkd-persistent-storage.service", "systemd-udev-load-cred
 """Units that others want, for what no node has: network state and device rules from before it was one."""
 RULES = (
     "60-autosuspend",
-    "60-cdrom_id",
     "60-drm",
     "60-evdev",
     "60-fido-id",
     "60-infiniband",
-    "60-input-id",
     "60-persistent-alsa",
     "60-persistent-input",
     "60-persistent-storage-mtd",
@@ -95,10 +93,8 @@ RULES = (
     "70-camera",
     "70-joystick",
     "70-mouse",
-    "70-power-switch",
     "70-touchpad",
     "70-uaccess",
-    "71-seat",
     "73-seat-late",
     "75-probe_mtd",
     "78-sound-card",

@@ -105,7 +105,8 @@ class Bootstrap:
         """This as cloud-init user data.
 
         Only the stage that runs as soon as the network is up is used, with just the modules needed; the
-        later stages are ended before they start: on an emulated CPU each costs seconds.
+        later stages are ended before they start: on an emulated CPU each costs seconds. Our image's own
+        `seed` knows what is said here, and leaves the rest of cloud-init's words to cloud-init.
         """
         config = {
             "hostname": self.hostname,

@@ -115,14 +115,26 @@ def test_machines_are_made_one_after_the_other_and_answer_once_they_are_members(
     assert world.step().writes == 0
 
 
-def test_nothing_is_asked_of_a_cluster_that_kubeadm_still_makes(world: World) -> None:
+def test_nothing_is_asked_of_a_cluster_that_kubeadm_still_makes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    get = Cluster.get
+
+    def told(self: Cluster, kind: str, name: str, *rest: Any, **options: Any) -> Any:
+        asked.extend([name] * (kind == "Node"))
+        return get(self, kind, name, *rest, **options)
+
+    monkeypatch.setattr(Cluster, "get", told)
     world.step(2)
     (first,) = world.vms()
     world.boot(first, "10.244.0.9")
     world.join(first)
+    asked.clear()
     report = world.step(2)
     assert not report.api_answers
     assert report.again == MAKING_SECONDS
+    assert asked == [first] * 2, "once in a pass, and no more"
     serve_from(world, first)
     assert world.step().api_answers
 
@@ -278,6 +290,17 @@ def test_kubeadm_takes_what_a_machine_boots_with(machine: Path) -> None:
     _, said = static_pod(machine, "kube-apiserver")
     assert said["client-ca-file"] == f"{PKI}/clients.crt"
     assert said["advertise-address"] == "192.0.2.10"
+
+
+@pytest.mark.parametrize("name", ["etcd", "kube-apiserver", "kube-scheduler"])
+def test_servers_are_asked_at_leisure_and_not_ended_for_being_slow(
+    machine: Path, name: str
+) -> None:
+    pod = yaml.safe_load((machine / f"etc/kubernetes/manifests/{name}.yaml").read_text())
+    (container,) = pod["spec"]["containers"]
+    assert container["readinessProbe"]["periodSeconds"] == 10
+    alive = container["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] == 300
 
 
 def test_the_first_machine_goes_through_all_of_init(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeception.components.machines import machine_bootstrap
 from kubeception.lab import guest
 from kubeception.plan.bootstrap import Bootstrap, File, node_bootstrap
-from tests.plans import plan, pool
+from kubeception.plan.control_plane import members, pool_of
+from tests.plans import case, plan, pool
 
 
 def test_a_machine_asks_for_name_servers_until_it_has_one(tmp_path: Path) -> None:
@@ -97,16 +99,35 @@ def wanted(*commands: tuple[str, ...], hostname: str = "n1", **more: Any) -> str
     return said + yaml.safe_dump(more) if more else said
 
 
-def test_what_a_worker_begins_with_is_done_without_cloud_init(machine: Machine) -> None:
-    user = {
-        "packages": ["jq"],
-        "commands": [["true"]],
-        "sshAuthorizedKeys": [
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me"
-        ],
-    }
-    bootstrap = node_bootstrap(plan(), pool(1, userData=user), "n1", "abcdef.0123456789abcdef")
-    whole = replace(bootstrap.on_systemd("table ip x {}"), commands=(("true",),))
+ADDED = {
+    "packages": ["jq"],
+    "commands": [["true"]],
+    "sshAuthorizedKeys": [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me"
+    ],
+}
+
+
+def worker(**spec: Any) -> Bootstrap:
+    return node_bootstrap(plan(), pool(1, **spec), "n1", "abcdef.0123456789abcdef")
+
+
+def control_plane() -> Bootstrap:
+    ctx = case("machines")
+    own = pool_of(ctx)
+    assert own
+    return replace(machine_bootstrap(ctx, own, members(ctx)[0]), hostname="n1")
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "way"),
+    [(worker(), ""), (worker(userData=ADDED), "table ip x {}"), (control_plane(), "")],
+    ids=["worker", "with additions", "control plane"],
+)
+def test_what_a_machine_begins_with_is_done_without_cloud_init(
+    machine: Machine, bootstrap: Bootstrap, way: str
+) -> None:
+    whole = replace(bootstrap.on_systemd(way), commands=(("true",),))
     assert machine.boots(whole.cloud_config())
     assert machine.says("/etc/hostname") == "n1\n"
     assert machine.says("/proc/sys/kernel/hostname") == "n1"
